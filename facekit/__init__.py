@@ -1,0 +1,1 @@
+"""Raw videos become verified face datasets with landmarks, action units and AU masks."""

@@ -1,0 +1,50 @@
+"""Faces in; 68 points out, sub-pixel, in frame pixels. One file a backend, one protocol."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from facekit import backends
+from facekit.faces import Face
+from facekit.weights import ModelFile
+
+
+class Landmarker(Protocol):
+    """A 68-point landmarker: one call, faces in, points out."""
+
+    models: tuple[ModelFile, ...]
+    """The model files in use; empty for a backend without any."""
+
+    device: str
+    """`cpu` or `cuda`: where the model really runs."""
+
+    def __call__(self, faces: Sequence[Face]) -> npt.NDArray[np.float32]:
+        """(N, 68, 2) float32, frame pixels, iBUG order; NaN where there is no answer."""
+        ...
+
+
+BUILT_IN: Final = {
+    "fan": "facekit.landmarkers.fan:FanLandmarker",
+    "mobilefacenet": "facekit.landmarkers.mobilefacenet:MobileFaceNetLandmarker",
+    "pfld": "facekit.landmarkers.pfld:PfldLandmarker",
+    "openface-csv": "facekit.landmarkers.openface_csv:OpenFaceCsvLandmarker",
+}
+"""Name -> `module:class`. The class is called as `cls(model, device=...)`."""
+
+
+def load(spec: str, *, device: str = "auto") -> Landmarker:
+    """Make the landmarker that `NAME[:MODEL]` names.
+
+    Args:
+        spec: backend name, with a model name or file after a colon.
+        device: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        BadInput: no such backend.
+        MissingWeights: the model file is not at hand and cannot be fetched.
+        MissingDevice: `cuda` was asked for and the backend cannot use it at all.
+    """
+    made: Landmarker = backends.make("landmarker", spec, BUILT_IN, device=device)
+    return made

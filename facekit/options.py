@@ -1,0 +1,161 @@
+"""The options of every command, as frozen dataclasses: light, importable without any heavy package.
+
+What decides the result (`Measurement`) is stored in every shard; what only decides the run (`Run`)
+never is. The docstring under a field is its help text on the command line.
+"""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from facekit.errors import BadInput
+
+DEVICES: Final = ("auto", "cpu", "cuda")
+FACES: Final = ("largest", "all")
+MASK_PROFILES: Final = ("default", "jaa")
+_FRAMES = re.compile(r"all|every:[1-9]\d*|[1-9]\d*")
+_BACKEND = re.compile(r"[a-z][a-z0-9_-]*(:.+)?")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise BadInput(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What decides the result; stored in every shard.
+
+    >>> Measurement(frames="every:10").frames
+    'every:10'
+    >>> Measurement(margin=0.5)
+    Traceback (most recent call last):
+    ...
+    facekit.errors.BadInput: --margin must lie in 1.0 to 4.0, not 0.5
+    """
+
+    frames: str = "32"
+    """Frames of each video: a number (evenly spaced), every:N, or all."""
+
+    detector: str = "insightface"
+    """Face detector, NAME[:MODEL]: insightface, retinaface, yunet, or an installed plug-in."""
+
+    min_score: float | None = None
+    """Detections below this score do not count; unset takes the detector's own threshold."""
+
+    face: Literal["largest", "all"] = "largest"
+    """Which people to keep: the track with the largest area over time, or all."""
+
+    margin: float = 1.3
+    """Side of the square crop over the longer side of the box."""
+
+    size: int = 224
+    """Side of the crop in pixels."""
+
+    align: bool = False
+    """Turn the crop upright by a similarity through the five points."""
+
+    landmarker: str = "fan"
+    """68-point landmarker, NAME[:MODEL]: fan, mobilefacenet, pfld, openface-csv."""
+
+    au: str = "none"
+    """Action unit labels, NAME[:PATH]: none, pyfeat, openface-csv."""
+
+    mask_profile: Literal["default", "jaa"] = "default"
+    """AU mask table: default, or jaa (one region for 12/14/15, 23/24/25 and 17/26)."""
+
+    images: bool = True
+    """Store the crops; --no-images makes small shards of points and labels."""
+
+    def __post_init__(self) -> None:
+        _require(
+            _FRAMES.fullmatch(self.frames) is not None,
+            f"--frames must be a number, every:N or all, not {self.frames!r}",
+        )
+        for name in ("detector", "landmarker", "au"):
+            value = getattr(self, name)
+            _require(
+                _BACKEND.fullmatch(value) is not None,
+                f"--{name} must be NAME or NAME:MODEL, not {value!r}",
+            )
+        _require(
+            self.min_score is None or 0.0 <= self.min_score <= 1.0,
+            f"--min-score must lie in 0 to 1, not {self.min_score}",
+        )
+        _require(self.face in FACES, f"--face must be one of {FACES}, not {self.face!r}")
+        _require(
+            1.0 <= self.margin <= 4.0, f"--margin must lie in 1.0 to 4.0, not {self.margin}"
+        )
+        _require(
+            32 <= self.size <= 2048, f"--size must lie in 32 to 2048 px, not {self.size}"
+        )
+        _require(
+            self.mask_profile in MASK_PROFILES,
+            f"--mask-profile must be one of {MASK_PROFILES}, not {self.mask_profile!r}",
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """The options as plain JSON values, in field order."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What only decides how a run goes; never stored in a shard."""
+
+    jobs: int = 0
+    """Worker processes; 0 takes one a CPU core."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the models run; auto takes cuda where it works and says so."""
+
+    timeout: float = 120.0
+    """Seconds without any progress after which a worker is killed; long videos live."""
+
+    max_rss: int = 4096
+    """Memory of one worker in MiB above which it is killed."""
+
+    retry: Literal["none", "failed"] = "none"
+    """Which finished inputs to take up again on resume: none, or failed."""
+
+    part: str = "1/1"
+    """For job arrays: i/n does every n-th video from the i-th on; `facekit merge` joins them."""
+
+    strict: bool = False
+    """Count a video without a face as a failure."""
+
+    dry_run: bool = False
+    """Only say what would be done: videos, bytes, time."""
+
+    force: bool = False
+    """Take over a lock that another run left behind."""
+
+    engine: Literal["local"] = "local"
+    """Where the workers run."""
+
+    def __post_init__(self) -> None:
+        _require(self.jobs >= 0, f"--jobs must be 0 or more, not {self.jobs}")
+        _require(
+            self.device in DEVICES, f"--device must be one of {DEVICES}, not {self.device!r}"
+        )
+        _require(self.timeout > 0, f"--timeout must be above 0 s, not {self.timeout}")
+        _require(self.max_rss >= 256, f"--max-rss must be at least 256 MiB, not {self.max_rss}")
+        _require(
+            self.retry in ("none", "failed"),
+            f"--retry must be none or failed, not {self.retry!r}",
+        )
+        _require(self.engine == "local", f"--engine must be local, not {self.engine!r}")
+        index, count = self.part_of()
+        _require(1 <= index <= count, f"--part must be i/n with 1 <= i <= n, not {self.part!r}")
+
+    def part_of(self) -> tuple[int, int]:
+        """The two numbers of `part`.
+
+        >>> Run(part="2/8").part_of()
+        (2, 8)
+        """
+        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", self.part)
+        if match is None:
+            raise BadInput(f"--part must look like 2/8, not {self.part!r}")
+        return int(match[1]), int(match[2])

@@ -1,0 +1,1 @@
+"""Folder layouts of known datasets."""
