@@ -68,7 +68,5 @@ def load(spec: str, *, device: str = "auto", min_score: float | None = None) -> 
         MissingWeights: the model file is not at hand and cannot be fetched.
         MissingDevice: `cuda` was asked for and the backend cannot use it at all.
     """
-    made: Detector = backends.make(
-        "detector", spec, BUILT_IN, device=device, min_score=min_score
-    )
+    made: Detector = backends.make("detector", spec, BUILT_IN, device=device, min_score=min_score)
     return made
