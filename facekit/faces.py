@@ -52,7 +52,7 @@ class VideoFaces:
     columns: Mapping[str, npt.NDArray[np.generic]]
 
     def __len__(self) -> int:
-        return len(self.columns["frame_index"])
+        return len(next(iter(self.columns.values()), ()))
 
 
 @dataclass(frozen=True, kw_only=True)

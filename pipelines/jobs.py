@@ -1,0 +1,166 @@
+"""What a worker process does: measure a video into its part, pack parts into a shard."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facekit import shards
+from facekit.errors import BadInput, BadVideo
+from facekit.faces import VideoRecord
+from facekit.options import Measurement
+from facekit.schema import Provenance
+from facekit.video import Video
+
+if TYPE_CHECKING:
+    from facekit.measure import Backends
+
+Task = dict[str, Any]
+Job = Callable[[Task, Callable[[], None]], dict[str, Any]]
+
+
+def measuring(config: Mapping[str, Any]) -> Job:
+    """Load the models once, then measure a video a call; also packs.
+
+    Args:
+        config: `measurement` (fields of `Measurement`), `device`, and `header` of what lies in the
+            folder already, or None.
+
+    Raises:
+        BadInput: the folder was begun with other models or package versions.
+        MissingWeights: a model file is not at hand and cannot be fetched.
+    """
+    from facekit.measure import Backends
+
+    measurement = Measurement(**config["measurement"])
+    models = Backends.load(measurement, device=config["device"])
+    header = shards.Header(
+        provenance=models.provenance(measurement),
+        size_px=measurement.size,
+        images=measurement.images,
+    )
+    if config["header"] is not None:
+        _refuse_other(header_from(config["header"]).provenance, header.provenance)
+    models.warm_up(measurement)
+    return _Measuring(measurement, models, header)
+
+
+def packing(config: Mapping[str, Any]) -> Job:
+    """Pack and unpack shards; loads no model.
+
+    Args:
+        config: `header` of the shards.
+    """
+    return functools.partial(_pack, header_from(config["header"]))
+
+
+class _Measuring:
+    def __init__(self, measurement: Measurement, models: "Backends", header: shards.Header) -> None:
+        self._measurement = measurement
+        self._models = models
+        self._header = header
+        self.info = {"devices": models.devices, "header": header_to(header)}
+
+    def __call__(self, task: Task, progress: Callable[[], None]) -> dict[str, Any]:
+        if task["do"] != "measure":
+            return _pack(self._header, task, progress)
+        try:
+            return self._measure(video_from(task["video"]), Path(task["part"]), progress)
+        except BadVideo as problem:
+            return {"status": "decode_error", "reason": str(problem)}
+
+    def _measure(self, source: Video, part: Path, progress: Callable[[], None]) -> dict[str, Any]:
+        from facekit.measure import measure
+
+        header = self._header
+        with shards.PartWriter(
+            part, header.provenance, size_px=header.size_px, images=header.images
+        ) as writer:
+            measured = measure(
+                source, self._measurement, self._models, writer.append, progress=progress
+            )
+            faces = writer.close(
+                measured.record, keep_tracks=measured.keep_tracks, labels=measured.labels
+            )
+        record = measured.record
+        return {
+            "status": record.status,
+            "reason": _reason(record),
+            "faces": faces,
+            "part_bytes": part.stat().st_size,
+            "frames_expected": record.frames_expected,
+            "frames_decoded": record.frames_decoded,
+            "frames_corrupt": record.frames_corrupt,
+            "frames_sampled": record.frames_sampled,
+            "frames_with_face": record.frames_with_face,
+        }
+
+
+def _reason(record: VideoRecord) -> str:
+    if record.status == "short_read":
+        return f"{record.frames_decoded} of {record.frames_expected} frames came out"
+    if record.status == "corrupt_frames":
+        return f"{record.frames_corrupt} of {record.frames_expected} frames are damaged"
+    return ""
+
+
+def _pack(header: shards.Header, task: Task, progress: Callable[[], None]) -> dict[str, Any]:
+    """Build one shard from parts, or take one apart into parts; then remove what is used up."""
+    shard = Path(task["shard"])
+    if task["do"] == "unpack":
+        for key, part in task["parts"].items():
+            shards.pack([(shard, key)], Path(part), header=header, progress=progress)
+        shard.unlink()
+        return {}
+    sources = [
+        (Path(source["file"]), source["key"])
+        if "file" in source
+        else VideoRecord(video=video_from(source["video"]), status=source["status"])
+        for source in task["sources"]
+    ]
+    shards.pack(sources, shard, header=header, progress=progress)
+    for used in task["remove"]:
+        Path(used).unlink(missing_ok=True)
+    return {}
+
+
+def header_to(header: shards.Header) -> dict[str, Any]:
+    """A header as JSON values."""
+    return dataclasses.asdict(header)
+
+
+def header_from(values: Mapping[str, Any]) -> shards.Header:
+    """The header that `header_to` wrote."""
+    told = values["provenance"]
+    provenance = Provenance(**{**told, "au_names": tuple(told["au_names"])})
+    return shards.Header(**{**values, "provenance": provenance})
+
+
+def video_to(video: Video) -> dict[str, Any]:
+    """A video as JSON values.
+
+    >>> video_to(Video(key="a", path=Path("x/a.mp4"), relative_path="a.mp4"))["path"]
+    'x/a.mp4'
+    """
+    return {**dataclasses.asdict(video), "path": str(video.path)}
+
+
+def video_from(values: Mapping[str, Any]) -> Video:
+    """The video that `video_to` wrote.
+
+    >>> video_from(video_to(Video(key="a", path=Path("x/a.mp4"), relative_path="a.mp4"))).key
+    'a'
+    """
+    return Video(**{**values, "path": Path(values["path"])})
+
+
+def _refuse_other(before: Provenance, now: Provenance) -> None:
+    """Refuse models or versions that would give other numbers than what lies there."""
+    for then, here in ((before.backends, now.backends), (before.versions, now.versions)):
+        for name in sorted({*then, *here}):
+            if then.get(name) != here.get(name):
+                raise BadInput(
+                    f"the folder was begun with {name} {then.get(name)}, and this is "
+                    f"{here.get(name)}; use the same, or another folder"
+                )

@@ -1,0 +1,86 @@
+import dataclasses
+import json
+
+import pytest
+
+from facekit.errors import BadInput
+from facekit.options import Measurement, Run, field_docs
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"frames": ""}, "--frames"),
+        ({"frames": "0"}, "--frames"),
+        ({"frames": "every:0"}, "--frames"),
+        ({"frames": "-3"}, "--frames"),
+        ({"frames": "all "}, "--frames"),
+        ({"detector": ""}, "--detector"),
+        ({"detector": "insightface:"}, "--detector"),
+        ({"landmarker": "FAN"}, "--landmarker"),
+        ({"au": ":x"}, "--au"),
+        ({"min_score": 1.5}, "--min-score"),
+        ({"face": "smallest"}, "--face"),
+        ({"margin": 0.99}, "--margin"),
+        ({"margin": float("nan")}, "--margin"),
+        ({"size": 31}, "--size"),
+        ({"size": 2049}, "--size"),
+        ({"mask_profile": "eac"}, "--mask-profile"),
+    ],
+)
+def test_a_measurement_out_of_range_names_the_flag_and_the_value(options, named):
+    with pytest.raises(BadInput) as caught:
+        Measurement(**options)
+    assert named in str(caught.value)
+    assert str(next(iter(options.values()))) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"jobs": -1}, "--jobs"),
+        ({"device": "tpu"}, "--device"),
+        ({"timeout": 0.0}, "--timeout"),
+        ({"max_rss": 100}, "--max-rss"),
+        ({"retry": "all"}, "--retry"),
+        ({"part": "3/2"}, "--part"),
+        ({"part": "0/2"}, "--part"),
+        ({"part": "half"}, "--part"),
+        ({"engine": "dask"}, "--engine"),
+    ],
+)
+def test_a_run_out_of_range_names_the_flag_and_the_value(options, named):
+    with pytest.raises(BadInput) as caught:
+        Run(**options)
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("frames", ["1", "32", "every:1", "every:10", "all"])
+def test_every_plan_of_frames_is_taken(frames):
+    assert Measurement(frames=frames).frames == frames
+
+
+@pytest.mark.parametrize(
+    ("spec", "stored"),
+    [
+        ("insightface", "insightface"),
+        ("insightface:scrfd_2.5g_kps", "insightface:scrfd_2.5g_kps"),
+        ("insightface:/home/me/models/a.onnx", "insightface:a.onnx"),
+        ("insightface:C:\\models\\a.onnx", "insightface:a.onnx"),
+        ("insightface:models/", "insightface:models"),
+    ],
+)
+def test_no_path_of_a_machine_is_stored(spec, stored):
+    assert Measurement(detector=spec).as_json()["detector"] == stored
+
+
+def test_a_measurement_survives_json():
+    options = Measurement(frames="8", face="all", min_score=0.7)
+    assert json.loads(json.dumps(options.as_json())) == options.as_json()
+
+
+@pytest.mark.parametrize("kind", [Measurement, Run])
+def test_every_option_is_documented_in_a_sentence(kind):
+    docs = field_docs(kind)
+    assert docs.keys() == {field.name for field in dataclasses.fields(kind)}
+    assert all(doc.endswith(".") and not doc[0].islower() for doc in docs.values())
