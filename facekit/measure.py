@@ -45,7 +45,11 @@ _PACKAGES: Final = (
     "onnxruntime",
     "opencv-python",
     "py-feat",
+    "scikit-learn",
+    "scipy",
+    "skops",
     "torch",
+    "xgboost",
 )
 
 _FIVE_POINTS: Final = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])

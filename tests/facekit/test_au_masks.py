@@ -249,8 +249,9 @@ def test_a_straight_edge_is_the_error_function():
     """A huge circle, whose edge is straight, against the blur of a step by SciPy."""
     from scipy.stats import norm
 
-    ellipse = np.tile([111.5 - 1e6, 111.5, 1e6, 1e6, 0.0], (1, 24, 1))
-    got = au_masks.render(ellipse, side_px=224)[0, 0, 111]
+    ellipses_NE5 = np.zeros((1, 24, 5))
+    ellipses_NE5[0, 0] = 111.5 - 1e6, 111.5, 1e6, 1e6, 0.0
+    got = au_masks.render(ellipses_NE5, side_px=224)[0, 0, 111]
     np.testing.assert_allclose(got, norm.sf(np.arange(224) - 111.5, scale=3.0), atol=1e-4)
 
 
@@ -285,7 +286,9 @@ def test_nothing_is_lost_outside_the_windows():
         a, b = np.exp(rng.uniform(np.log(0.5), np.log(200.0), 2))  # needles among them
         one = np.array([*rng.uniform(-50, 270, 2), a, b, rng.uniform(-np.pi, np.pi)])
         blur_px = rng.uniform(0.5, 10.0)
-        got = au_masks.render(np.tile(one, (1, 24, 1)), blur_px=blur_px)[0, 3]
+        ellipses_NE5 = np.zeros((1, 24, 5))
+        ellipses_NE5[0, 6] = one
+        got = au_masks.render(ellipses_NE5, blur_px=blur_px)[0, 3]
         np.testing.assert_allclose(got, whole_raster(one, 56, blur_px), atol=1e-5)
 
 

@@ -135,7 +135,9 @@ def test_the_affine_says_where_each_crop_pixel_was(square, size_px):
     off = places(crops.cut(ramp(), affine, size_px)) - places_by(affine, size_px)
     assert abs(off).max() <= 0.5  # enlarging repeats the outermost half pixel of the square
     rim = -(-size_px // (2 * square[2]))
-    assert abs(off[rim:-rim, rim:-rim]).max() <= 0.75 / LEVELS  # of it a quarter for fixed-point arithmetic
+    assert (
+        abs(off[rim:-rim, rim:-rim]).max() <= 0.75 / LEVELS
+    )  # of it a quarter for fixed-point arithmetic
 
 
 @pytest.mark.parametrize("roll_deg", [0.0, 5.0, -20.0, 90.0, 180.0])

@@ -178,6 +178,20 @@ def test_a_file_is_parsed_once_until_it_changes(tmp_path, monkeypatch):
     assert read(path).frame_index.tolist() == [0, 1]
 
 
+def test_the_file_of_a_video_is_looked_for_once(tmp_path, monkeypatch):
+    looked = []
+    find = openface_files.locate
+    monkeypatch.setattr(openface_files, "locate", lambda v, f: looked.append(v.name) or find(v, f))
+    for name in ("a.csv", "b.csv"):
+        tables.write(tmp_path / name, [tables.row(1)])
+    files = OpenFaceFiles(str(tmp_path))
+    for name in ("a", "a", "b", "b", "a"):
+        assert [found.tolist() for _, _, found in files.match([tables.face(f"{name}.mp4")])] == [
+            [0]
+        ]
+    assert looked == ["a.mp4", "b.mp4", "a.mp4"]
+
+
 LEFT, RIGHT = (10, 10, 50, 60), (80, 10, 120, 60)
 
 
