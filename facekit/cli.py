@@ -30,7 +30,7 @@ def main() -> None:
     """Run the command line; every error of ours is one line and its own exit code."""
     try:
         refuse_shadowed()
-        cli(standalone_mode=False)
+        exit_code = cli(standalone_mode=False)
     except Interrupted as stopped:
         _fail(str(stopped), 128 + stopped.signal_number)
     except FacekitError as problem:
@@ -44,6 +44,7 @@ def main() -> None:
         # The reader of our output, such as `head`, has left; that is no error of ours.
         sys.stderr.close()
         sys.exit(141)
+    sys.exit(exit_code)
 
 
 def refuse_shadowed() -> None:

@@ -22,7 +22,6 @@ from facekit import (
     video,
 )
 from facekit.action_units import AULabels
-from facekit.errors import BadInput
 from facekit.faces import Face, VideoFaces, VideoRecord
 from facekit.options import Measurement
 from facekit.weights import ModelFile
@@ -202,6 +201,7 @@ def measure(
     Raises:
         BadVideo: the video cannot be opened, or no frame came out.
     """
+    models.action_units.finish()  # what a video that failed half-way has left is not this one's
     reading = video.sample(source.path, measurement.frames, progress=progress)
     tracker = tracks.Tracker()
     frames_sampled = frames_with_any = 0
@@ -218,7 +218,6 @@ def measure(
             write(_columns(faces, models.action_units(faces), measurement))
             progress()
     labels = models.action_units.finish()
-
     kept = tracker.largest() if measurement.face == "largest" else None
     frames_with_face = frames_with_any if kept is None else tracker.frames_seen(kept)
     status = reading.status
@@ -340,13 +339,9 @@ def _columns(faces: Sequence[Face], labels: AULabels, measurement: Measurement) 
 
 
 def _affine(face: Face, measurement: Measurement) -> npt.NDArray[np.float32]:
-    if not measurement.align:
-        return crops.square_affine(face.box_xyxy, measurement.margin, measurement.size)
-    if np.isnan(face.keypoints_xy).any():
-        raise BadInput(f"--align needs five points, and {measurement.detector} gives none")
-    return crops.aligned_affine(
-        face.box_xyxy, face.keypoints_xy, measurement.margin, measurement.size
-    )
+    if measurement.align:
+        return crops.aligned_affine(face.keypoints_xy, measurement.margin, measurement.size)
+    return crops.square_affine(face.box_xyxy, measurement.margin, measurement.size)
 
 
 def _points(face: Face) -> npt.NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """Kill -9 of the whole process tree at random instants, then resume: nothing lost or doubled.
 
-    python tests/benchmarks/kill_and_resume.py --runs 100 --seed 0
+python tests/benchmarks/kill_and_resume.py --runs 100 --seed 0
 """
 
 import argparse

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
-from synthetic_shards import faces, header, shards
+from synthetic_shards import faces, header, record, shards
 
+from facekit.errors import BadShard
 from facekit.shards import open_shards
+from facekit.shards.writer import ShardWriter
+from pipelines.inspection import diff, inspect
 from pipelines.pairing import Side, block_rows, blocks, row_pairs
 
 
@@ -69,3 +72,32 @@ def test_blocks_of_large_crops_have_fewer_rows(tmp_path, monkeypatch):
         side = Side(opened)
         assert block_rows(side, side, ["image"]) == 10
         assert block_rows(side, side, list(told.shapes())) == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "error"),
+    [
+        ("video_id", [0, 0, 1, 1], None),
+        ("video_id", [0, 1, 0, 1], "faces of v. are not in order"),
+        ("video_id", [0, 0, 1, 2], "a face belongs to no video"),
+        ("frame_index", [1, 0, 0, 1], "faces of v0 are not in order"),
+        ("frame_index", [0, 1, 1, 1], "faces of v1 are not in order"),
+    ],
+)
+@pytest.mark.parametrize("tool", [inspect, lambda path: diff(path, path)], ids=["inspect", "diff"])
+def test_shards_that_contradict_themselves(tmp_path, tool, column, values, error):
+    """Written past the checks, as somebody hostile would."""
+    told = header(images=False)
+    block = faces(told, 4, frame_index=[0, 1, 0, 1], video_id=[0, 0, 1, 1])
+    block[column] = np.array(values, np.int32)
+    path = tmp_path / "made.h5"
+    with ShardWriter(path, told) as writer:
+        writer.append(block, 4)
+        for key in ("v0", "v1"):
+            writer.append_video(record(key, None))
+        writer.finish()
+    if error is None or (tool is inspect and "order" in error):
+        tool(path)
+        return
+    with pytest.raises(BadShard, match=error):
+        tool(path)
