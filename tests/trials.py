@@ -39,10 +39,10 @@ def make_faces(path: Path, *, frames: int = 10, seed: int = 0, black=()) -> Path
     return clip_maker.make_clip(path, frames=frames, size_wh=(64, 48), picture=picture)
 
 
-def make_clips(folder: Path, count: int = 14) -> Path:
+def make_clips(folder: Path, count: int = 9) -> Path:
     """Clips that fill a few shards, one of them without a face and one that is no video."""
     for seed in range(count - 2):
-        make_faces(folder / f"{seed:02d}.mp4", frames=90 + 7 * seed, seed=seed)
+        make_faces(folder / f"{seed:02d}.mp4", frames=110 + 7 * seed, seed=seed)
     make_faces(folder / "black.mp4", frames=5, black=range(5))
     (folder / "text.mp4").write_text("this is no video")
     return folder

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -31,7 +32,7 @@ def make_hour(path: Path, seconds: int) -> None:
             stream.width, stream.height, stream.pix_fmt = *SIZE_WH, "yuv420p"
             for index, frame in enumerate(source.decode(video=0)):
                 small = frame.reformat(*SIZE_WH, format="yuv420p")
-                small.pts, small.time_base = index, stream.codec_context.time_base
+                small.pts, small.time_base = index, Fraction(1, FPS)
                 target.mux(stream.encode(small))
             target.mux(stream.encode())
         with av.open(str(path), "w") as target:

@@ -7,7 +7,7 @@ import pytest
 
 from facekit.shards import pack, write_manifest
 
-from . import making
+import shard_making as making
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """Crafted files, each well-formed HDF5 with a valid seal: refused before any data is read."""
 
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -8,14 +10,19 @@ from facekit.errors import BadShard
 from facekit.shards import open_shards, verify
 from facekit.shards.seal import seal
 
-from . import making
+import shard_making as making
 
 SENTINEL = b"the secret of another file"
 
 
+@pytest.fixture(scope="module")
+def whole_part(tmp_path_factory):
+    return making.write_part(tmp_path_factory.mktemp("part") / "a.h5", "a", making.columns(20))
+
+
 @pytest.fixture
-def part(tmp_path):
-    return making.write_part(tmp_path / "a.h5", "a", making.columns(20))
+def part(whole_part, tmp_path):
+    return shutil.copy(whole_part, tmp_path / "a.h5")
 
 
 @pytest.fixture
@@ -142,7 +149,9 @@ def fixed_length(file, sentinel):
 
 
 def other_row_shape(file, sentinel):
-    _replace(file, "image", shape=(20, 32, 32, 4), maxshape=(None, 32, 32, 4), chunks=(8, 32, 32, 4))
+    _replace(
+        file, "image", shape=(20, 32, 32, 4), maxshape=(None, 32, 32, 4), chunks=(8, 32, 32, 4)
+    )
 
 
 def other_rank(file, sentinel):
@@ -341,10 +350,10 @@ def test_no_attack_no_refusal(part, sentinel):
         assert len(opened) == 20
 
 
-def test_each_attack_is_one_problem_of_one_call(tmp_path, sentinel):
+def test_each_attack_is_one_problem_of_one_call(part, tmp_path, sentinel):
     """One child reads them all; `verify` tells each and lives."""
     for i, (attack, _) in enumerate(ATTACKS):
-        path = making.write_part(tmp_path / f"faces-{i:05}.h5", f"{i:05}", making.columns(20))
+        path = shutil.copy(part, tmp_path / f"faces-{i:05}.h5")
         making.tamper(path, lambda file, attack=attack: attack(file, sentinel))
     report = verify(tmp_path)
     assert report.shards == len(ATTACKS)

@@ -14,7 +14,7 @@ from facekit.options import Measurement
 from facekit.shards import layout
 from facekit.shards.layout import Header
 
-from . import making
+import shard_making as making
 
 
 @pytest.fixture(scope="module")

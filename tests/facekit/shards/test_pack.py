@@ -1,6 +1,7 @@
 """Which videos go into which shard, and that its bytes follow from them alone."""
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from facekit.errors import BadInput, BadShard
 from facekit.shards import Header, assign, pack
 from facekit.shards.file import ShardFile
 
-from . import making
+import shard_making as making
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_assign_keeps_its_promises(seed):
     for each in ranges:
         held = [rows[video] for video in each if rows[video]]
         assert sum(held) <= 512 or len(held) == 1
-    for before, after in zip(ranges, ranges[1:], strict=False):
+    for before, after in pairwise(ranges):
         assert sum(rows[video] for video in before) + rows[after.start] > 512
 
 
@@ -53,9 +54,10 @@ def test_assign_grows_by_appending():
     """Shards before the last never change when more videos come."""
     rows = np.random.default_rng(1).integers(0, 200, 100).tolist()
     for count in range(100):
-        assert assign(rows[:count], images=True)[:-1] == assign(rows, images=True)[
-            : max(0, len(assign(rows[:count], images=True)) - 1)
-        ]
+        assert (
+            assign(rows[:count], images=True)[:-1]
+            == assign(rows, images=True)[: max(0, len(assign(rows[:count], images=True)) - 1)]
+        )
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from facekit.faces import VideoFaces
 from facekit.shards import PartWriter
 from facekit.shards.file import ShardFile
 
-from . import making
+import shard_making as making
 
 
 def _writer(path, header=making.HEADER):
@@ -126,7 +126,12 @@ def test_block_refused(tmp_path, change, message):
         (making.record("a", 5, frames_sampled=3), None, {}, "more frames with a face"),
         (making.record("a", 5, status="fine"), None, {}, "unknown status 'fine'"),
         (making.record("", 5), None, {}, "keys of videos"),
-        (making.record("a", 5), AULabels.unknown(4, 3), {}, r"au_occurrence is \(4, 3\), not \(5, 3\)"),
+        (
+            making.record("a", 5),
+            AULabels.unknown(4, 3),
+            {},
+            r"au_occurrence is \(4, 3\), not \(5, 3\)",
+        ),
         (making.record("a", 5), AULabels.unknown(5, 2), {}, r"is \(5, 2\), not \(5, 3\)"),
         (making.record("a", 5), None, {"frame_index": [0, 1, 3, 2, 4]}, "not in order"),
         (making.record("a", 4), None, {"frame_index": [0, 1, 1, 2, 3]}, "not in order"),

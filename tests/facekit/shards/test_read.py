@@ -15,7 +15,7 @@ from facekit.errors import BadInput, BadShard
 from facekit.faces import VideoFaces
 from facekit.shards import Shards, open_shards, read
 
-from . import making
+import shard_making as making
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ def test_reading_does_not_touch_the_file(whole_dataset):
     """Read-only, without a lock: also from a folder nobody may write to."""
     path = whole_dataset / "faces-00000.h5"
     before = (path.stat().st_mtime_ns, path.read_bytes())
-    with open_shards(whole_dataset) as one, open_shards(whole_dataset) as two, open(path, "r+b"):
+    with open_shards(whole_dataset) as one, open_shards(whole_dataset) as two, path.open("r+b"):
         assert (one[5]["image"] == two[5]["image"]).all()
     assert (path.stat().st_mtime_ns, path.read_bytes()) == before
 

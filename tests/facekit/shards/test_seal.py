@@ -8,7 +8,7 @@ import pytest
 from facekit.errors import BadShard
 from facekit.shards import seal
 
-from . import making
+import shard_making as making
 
 
 @pytest.fixture

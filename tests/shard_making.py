@@ -31,7 +31,9 @@ HEADER = Header(provenance=provenance(), size_px=32, images=True)
 BARE = Header(provenance=provenance(()), size_px=32, images=False)
 
 
-def columns(rows: int, *, header: Header = HEADER, people: int = 1, seed: int = 0) -> dict[str, Any]:
+def columns(
+    rows: int, *, header: Header = HEADER, people: int = 1, seed: int = 0
+) -> dict[str, Any]:
     """Columns of a video in which that many people stand on every second frame."""
     rng = np.random.default_rng(seed)
     made = {
@@ -42,12 +44,14 @@ def columns(rows: int, *, header: Header = HEADER, people: int = 1, seed: int = 
     made["track_id"] = (np.arange(rows) % people).astype(np.int32)
     made["video_id"][:] = 0
     made["pts_s"] = made["frame_index"] / 25.0
-    made["landmarks_xy"] = rng.uniform(4, 28, (rows, 68, 2)).astype(np.float32)
+    distinct = rng.uniform(4, 28, (max(1, min(rows, 16)), 68, 2)).astype(np.float32)
+    made["landmarks_xy"] = np.resize(distinct, (rows, 68, 2))
     made["au_occurrence"] = rng.integers(-1, 2, made["au_occurrence"].shape, np.int8)
     made["au_score"][:] = np.nan
-    made["au_ellipses"] = au_masks.ellipses(made["landmarks_xy"])
-    drawn = au_masks.render(made["au_ellipses"], size_px=header.size_px)
-    made["au_mask"] = au_masks.quantise(drawn)
+    ellipses = au_masks.ellipses(distinct)
+    drawn = au_masks.quantise(au_masks.render(ellipses, size_px=header.size_px))
+    made["au_ellipses"] = np.resize(ellipses, made["au_ellipses"].shape)
+    made["au_mask"] = np.resize(drawn, made["au_mask"].shape)
     return made
 
 
@@ -87,9 +91,7 @@ def write_part(
 ) -> Path:
     """Write a part in blocks of that many faces."""
     rows = len(made["frame_index"])
-    with PartWriter(
-        path, header.provenance, size_px=header.size_px, images=header.images
-    ) as part:
+    with PartWriter(path, header.provenance, size_px=header.size_px, images=header.images) as part:
         for start in range(0, rows, block_rows):
             block = {name: array[start : start + block_rows] for name, array in made.items()}
             part.append(VideoFaces(columns=block))
