@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from facekit import devices, weights
+from facekit import checkpoints, devices, weights
 from facekit.detectors import Detections
 from facekit.detectors.scaling import detections, shrunk_bgr
-from facekit.errors import BadWeights
 
 if TYPE_CHECKING:
     import torch
@@ -128,16 +127,8 @@ def _of_one_size(images_HWC: Sequence[BgrImage], at_most: int) -> Iterator[Seque
 
 
 def _network(path: Path) -> Any:
-    """The network in evaluation mode, its names freed of the prefix that DataParallel leaves."""
-    import pickle
-
-    import torch
     from face_alignment.detection.retinaface.net_retinaface import RetinaFace, cfg_mnet
 
     network = RetinaFace(cfg_mnet)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict({name.removeprefix("module."): x for name, x in state.items()})
-    except (RuntimeError, pickle.UnpicklingError, AttributeError, EOFError, OSError) as error:
-        raise BadWeights(f"{path} does not hold the weights of RetinaFace-mobilenet0.25") from error
-    return network.eval()
+    checkpoints.fill(network, path, "RetinaFace-mobilenet0.25")
+    return network

@@ -3,8 +3,6 @@
 Tensor names end in their axes: N faces, K points, C colours, H and W of the crop or map.
 """
 
-import pickle
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from facekit import devices, weights
-from facekit.errors import BadWeights
+from facekit import checkpoints, devices, weights
 from facekit.faces import Face
 from facekit.landmarkers import heatmaps, ibug68
 from facekit.landmarkers.squares import FloatArray, look, square_affine
@@ -27,21 +24,6 @@ CELL_PX: Final = 4
 REFERENCE_SCALE: Final = 165.0
 """Width plus height of a box over the side of its crop, in 200ths. face-alignment takes this for
 the boxes of RetinaFace, SCRFD and YuNet, which are all that facekit makes; 195 is for S3FD's."""
-
-_UNREADABLE: Final = (
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.PickleError,
-    struct.error,
-)
-"""All that torch's reader of weights was seen to raise on 9,000 files of damaged or random bytes,
-and what a sound file of another network makes of it."""
 
 _UP: Final = 0.12
 _STACKS: Final = 4
@@ -134,10 +116,5 @@ def _network(path: Path) -> Any:
     from face_alignment.models import FAN
 
     network = FAN(_STACKS)
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except _UNREADABLE as error:
-        raise BadWeights(
-            f"{path} does not hold the weights of FAN with {_STACKS} stacks"
-        ) from error
-    return network.eval()
+    checkpoints.fill(network, path, f"FAN with {_STACKS} stacks")
+    return network

@@ -16,13 +16,20 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import shard_making as making
 
 from facekit.errors import BadShard
-from facekit.shards import MANIFEST_NAME, open_shards, pack, rebuild_manifest, verify
-from facekit.shards import write_manifest
+from facekit.shards import (
+    MANIFEST_NAME,
+    open_shards,
+    pack,
+    rebuild_manifest,
+    verify,
+    write_manifest,
+)
 from facekit.shards.seal import SEAL_BYTES
 
 

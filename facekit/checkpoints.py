@@ -1,0 +1,50 @@
+"""PyTorch weight files into networks, with no trust in what the file holds."""
+
+import pickle
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from facekit.errors import BadWeights
+
+if TYPE_CHECKING:
+    import torch
+
+_UNREADABLE: Final = (
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.PickleError,
+    struct.error,
+)
+"""All that torch's reader of weights was seen to raise on 9,000 files of damaged or random bytes,
+and what a sound file of another network makes of it."""
+
+
+def fill(network: "torch.nn.Module", path: Path, name: str) -> None:
+    """Load a file of weights into a network and set it to evaluation.
+
+    Nothing but tensors is read from the file. The prefix `module.`, which training on several
+    GPUs leaves in front of each name, is taken off.
+
+    Args:
+        network: takes the weights, every one of them.
+        path: the file.
+        name: what the network is called, for the error.
+
+    Raises:
+        BadWeights: the file is damaged, or holds another network.
+    """
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        network.load_state_dict({key.removeprefix("module."): x for key, x in state.items()})
+    except _UNREADABLE as error:
+        raise BadWeights(f"{path} does not hold the weights of {name}") from error
+    network.eval()
