@@ -237,11 +237,12 @@ def diff(*, a: Path, b: Path, as_json: bool) -> None:
 )
 @click.option("--faces", default=12, show_default=True, help="How many faces to draw.")
 @click.option("--key", help="Only videos whose key contains this.")
-def preview(*, path: Path, out: Path, faces: int, key: str | None) -> None:
+@click.option("--masks", is_flag=True, help="Draw the 15 masks of one face, each on its own.")
+def preview(*, path: Path, out: Path, faces: int, key: str | None, masks: bool) -> None:
     """Draw crops with points, masks and AU names, as a sheet to judge at a glance."""
     from pipelines.preview import preview as run
 
-    click.echo(f"wrote {run(path, out, faces=faces, key=key)}")
+    click.echo(f"wrote {run(path, out, faces=faces, key=key, masks=masks)}")
 
 
 @cli.command()

@@ -2,46 +2,55 @@
 
 from pathlib import Path
 
-from facekit import preview as drawing
-from facekit import shards
+from facekit import pictures, shards
 from facekit.errors import BadInput
 
 
 def preview(
-    path: str | Path, out: str | Path = "preview.png", *, faces: int = 12, key: str | None = None
+    path: str | Path,
+    out: str | Path = "preview.png",
+    *,
+    faces: int = 12,
+    key: str | None = None,
+    masks: bool = False,
 ) -> Path:
     """Draw crops with points, masks and AU names, as a sheet that a person can judge at a glance.
 
     Args:
         path: a shard folder, or one shard.
         out: PNG to write.
-        faces: how many faces to draw; spread evenly.
+        faces: how many faces to draw, 1 to 100; spread evenly over the videos.
         key: only videos whose key contains this; None takes all.
+        masks: draw the 15 masks of one face, each on its own, in place of the sheet.
 
     Returns:
         `out`.
 
     Raises:
-        BadInput: there is no face to draw, or `faces` is not 1 to 100.
+        BadInput: there is no face to draw, `faces` is out of range, or `out` cannot be written.
         BadShard: the shards cannot be read.
+
+    >>> preview("shards/", faces=0)
+    Traceback (most recent call last):
+    ...
+    facekit.errors.BadInput: --faces must lie in 1 to 100, not 0
     """
     if not 1 <= faces <= 100:
         raise BadInput(f"--faces must lie in 1 to 100, not {faces}")
     with shards.open_shards(path) as opened:
-        of_face = opened.to_pandas()
-        wanted = (
-            of_face.index
-            if key is None
-            else of_face.index[of_face["key"].str.contains(key, regex=False)]
-        )
-        if not len(wanted):
-            raise BadInput(f"{path} holds no face to draw; `facekit inspect` says what it holds")
-        count = min(faces, len(wanted))
-        chosen = [int(wanted[i * len(wanted) // count]) for i in range(count)]
-        rows = [
-            {**opened[row], "key": of_face["key"][row], "status": of_face["status"][row]}
-            for row in chosen
-        ]
-        au_names = opened.provenance.au_names
-    drawing.contact_sheet(rows, Path(out), au_names=au_names)
+        videos = opened.videos
+        of_face = opened.to_pandas()[["key", "status"]]
+        wanted = of_face[of_face["key"].str.contains(key or "", regex=False)]
+        if wanted.empty:
+            raise BadInput(
+                f"{path} holds no such face, in {len(videos)} videos; `facekit inspect` says what "
+                "it holds"
+            )
+        chosen = pictures.spread(wanted["key"].tolist(), 1 if masks else faces)
+        rows = [{**opened[int(row)], **of_face.loc[row].to_dict()} for row in wanted.index[chosen]]
+        au_names, size_px = opened.provenance.au_names, opened.header.size_px
+    if masks:
+        pictures.mask_grid(rows[0], Path(out), au_names=au_names, size_px=size_px)
+    else:
+        pictures.contact_sheet(rows, Path(out), au_names=au_names, size_px=size_px)
     return Path(out)

@@ -32,7 +32,6 @@ def on_ellipse(cx, cy, a, b, degrees):
 def drawn_face():
     """An upright face by ruler and compass: d is 32 px, the eyes stand level at y = 100."""
     eye = [180, 240, 300, 0, 60, 120]
-    mirrored_eye = [180, 240, 300, 0, 60, 120]
     return np.concatenate(
         [
             on_ellipse(112, 100, 70, 100, np.linspace(180, 0, 17)),  # jaw
@@ -41,7 +40,7 @@ def drawn_face():
             [(112, 100), (112, 110), (112, 120), (112, 130)],  # nose
             [(100, 134), (106, 136), (112, 138), (118, 136), (124, 134)],
             on_ellipse(84, 100, 12, 6, eye),
-            on_ellipse(140, 100, 12, 6, mirrored_eye),
+            on_ellipse(140, 100, 12, 6, eye),
             on_ellipse(112, 160, 24, 10, np.arange(180, 540, 30)),  # outer lips
             on_ellipse(112, 160, 16, 4, np.arange(180, 540, 45)),  # inner lips
         ]
@@ -276,18 +275,12 @@ def test_nothing_is_lost_outside_the_windows():
 def test_torch_agrees(shape, size_px, side_px, blur_px):
     ellipses_NE5 = au_masks.ellipses(noisy_faces(shape[0], sigma_px=6.0))
     ellipses_NE5[1::7] = 0.0
+    ellipses_NE5[2::7] = 113.5, 113.5, 20, 12, 0.0  # its centre is that of a pixel
     size = {"size_px": size_px, "side_px": side_px, "blur_px": blur_px}
     want = au_masks.render(ellipses_NE5, **size)
     got = au_masks.render_torch(torch.from_numpy(ellipses_NE5), **size)
     assert got.dtype == torch.float32
     np.testing.assert_allclose(got.numpy(), want, atol=1e-5, rtol=0, strict=True)
-
-
-def test_torch_agrees_on_the_centre_pixel():
-    ellipse = np.tile(np.array([113.5, 113.5, 20, 12, 0.0], np.float32), (1, 24, 1))
-    got = au_masks.render_torch(torch.from_numpy(ellipse)).numpy()
-    np.testing.assert_allclose(got, au_masks.render(ellipse), atol=1e-5, rtol=0)
-    assert got[0, 0, 28, 28] > 0.999
 
 
 def profile_view():

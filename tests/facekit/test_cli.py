@@ -63,7 +63,7 @@ def test_the_commands_are_pinned():
         ("inspect", "--json"),
         ("verify", "--deep --json --rebuild"),
         ("diff", "--json"),
-        ("preview", "--faces --key --out"),
+        ("preview", "--faces --key --masks --out"),
         ("doctor", "--json"),
     ],
 )

@@ -169,7 +169,11 @@ def test_each_fault_costs_its_own_video(tmp_path, options):
     for seed, kind in enumerate(kinds):
         make_faces(tmp_path / f"videos/fault-{kind}.mp4", seed=seed)
         make_faces(tmp_path / f"videos/good-{kind}.mp4", seed=seed)
-    found = extract(tmp_path / "videos", tmp_path / "out", **{**options, "jobs": 2, "timeout": 8.0, "max_rss": 450})
+    found = extract(
+        tmp_path / "videos",
+        tmp_path / "out",
+        **{**options, "jobs": 2, "timeout": 8.0, "max_rss": 450},
+    )
     want = {f"fault-{kind}.mp4": status for kind, status in kinds.items()}
     want |= {f"good-{kind}.mp4": "ok" for kind in kinds}
     assert _ledger(tmp_path / "out") == want

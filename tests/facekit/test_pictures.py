@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facekit import au_masks, crops, preview
+from facekit import au_masks, crops, pictures
 from facekit.errors import BadInput
 from facekit.page import rgb
 
@@ -73,14 +73,14 @@ def differs(one, other):
     ],
 )
 def test_spread(keys, limit, want):
-    assert preview.spread(keys, limit) == want
+    assert pictures.spread(keys, limit) == want
 
 
 @pytest.mark.parametrize("limit", [1, 5, 24, 200])
 def test_spread_is_even(limit):
     sizes = np.random.default_rng(0).integers(1, 40, 30)
     keys = np.repeat(np.arange(30), sizes).tolist()
-    chosen = preview.spread(keys, limit)
+    chosen = pictures.spread(keys, limit)
     assert len(set(chosen)) == len(chosen) == min(limit, len(keys))
     counts = np.bincount([keys[i] for i in chosen], minlength=30)
     short = counts < counts.max() - 1
@@ -92,7 +92,7 @@ def test_spread_is_even(limit):
     ("count", "rows", "panel_px"), [(1, 1, 249), (2, 1, 249), (3, 2, 249), (13, 5, 161)]
 )
 def test_a_sheet_holds_every_face(count, rows, panel_px):
-    image = preview.contact_sheet([face()] * count, au_names=NAMES)
+    image = pictures.contact_sheet([face()] * count, au_names=NAMES)
     assert image.dtype == np.uint8
     assert image.shape == (96 + rows * (panel_px + 104) + 20, 1600, 3)
     grey = (image == 120).all(axis=-1).sum()  # the crop, and what lines and masks leave of it
@@ -100,7 +100,7 @@ def test_a_sheet_holds_every_face(count, rows, panel_px):
 
 
 def test_a_sheet_shows_crop_points_and_masks():
-    crop, points, masks = panels(preview.contact_sheet([face()], au_names=NAMES))
+    crop, points, masks = panels(pictures.contact_sheet([face()], au_names=NAMES))
     assert (crop == 120).all()
     for x, y in points_of_a_face():
         column, row = round((x + 0.5) * 249 / 224 - 0.5), round((y + 0.5) * 249 / 224 - 0.5)
@@ -118,7 +118,7 @@ def test_masks_are_filled_by_label(occurrence, opacity):
     row = face(au_occurrence=np.array([occurrence] * 4, np.int8))
     row["au_mask"] = np.zeros_like(row["au_mask"])
     row["au_mask"][au_masks.MASK_AUS.index(12), 20:40, 20:40] = 255
-    masks = panels(preview.contact_sheet([row], au_names=NAMES))[2]
+    masks = panels(pictures.contact_sheet([row], au_names=NAMES))[2]
     want = (1 - opacity) * 120 + opacity * np.array(rgb("#E69F00"))
     np.testing.assert_allclose(masks[133, 133], want, atol=1)
     assert (masks[20, 20] == 120).all()
@@ -150,7 +150,7 @@ def test_masks_are_filled_by_label(occurrence, opacity):
 )
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_what_is_missing_is_left_out(row, without):
-    image = preview.contact_sheet([row], au_names=NAMES)
+    image = pictures.contact_sheet([row], au_names=NAMES)
     crop, points, masks = panels(image)
     assert len(np.unique(crop.reshape(-1, 3), axis=0)) == 1
     assert differs(points, crop).any() == (without != "all")
@@ -159,8 +159,8 @@ def test_what_is_missing_is_left_out(row, without):
 
 def test_points_outside_of_the_crop_do_not_spill():
     row = face(landmarks_xy=points_of_a_face() * 3 - 200, box_xyxy=np.array([-90, -90, 400, 400.0]))
-    spilt = preview.contact_sheet([row], au_names=NAMES)
-    kept = preview.contact_sheet([face(landmarks_xy=None, box_xyxy=None)], au_names=NAMES)
+    spilt = pictures.contact_sheet([row], au_names=NAMES)
+    kept = pictures.contact_sheet([face(landmarks_xy=None, box_xyxy=None)], au_names=NAMES)
     changed = differs(spilt, kept)
     changed[106 + 249 :] = False  # the caption says "no points"
     rows, columns = np.nonzero(changed)
@@ -171,27 +171,27 @@ def test_points_outside_of_the_crop_do_not_spill():
 
 
 def test_masks_are_drawn_from_ellipses_where_none_are_stored():
-    stored = preview.contact_sheet([face()], au_names=NAMES)
-    drawn = preview.contact_sheet([face(au_mask=None)], au_names=NAMES)
+    stored = pictures.contact_sheet([face()], au_names=NAMES)
+    drawn = pictures.contact_sheet([face(au_mask=None)], au_names=NAMES)
     assert abs(stored.astype(int) - drawn.astype(int)).max() <= 3
 
 
 def test_a_rows_own_names_come_first():
     own = face(au_names=("AU01", "AU02", "AU04", "AU05"))
     np.testing.assert_array_equal(
-        preview.contact_sheet([own], au_names=NAMES),
-        preview.contact_sheet([face()], au_names=own["au_names"]),
+        pictures.contact_sheet([own], au_names=NAMES),
+        pictures.contact_sheet([face()], au_names=own["au_names"]),
     )
-    assert differs(preview.contact_sheet([own]), preview.contact_sheet([face()])).any()
+    assert differs(pictures.contact_sheet([own]), pictures.contact_sheet([face()])).any()
 
 
 def test_the_picture_on_disk_is_the_one_returned(tmp_path):
     path = tmp_path / "sheet.png"
     path.write_bytes(b"an older picture")
-    image = preview.contact_sheet([face()], path, au_names=NAMES)
+    image = pictures.contact_sheet([face()], path, au_names=NAMES)
     np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], image)
     first = path.read_bytes()
-    preview.contact_sheet([face()], path, au_names=NAMES)
+    pictures.contact_sheet([face()], path, au_names=NAMES)
     assert path.read_bytes() == first
     assert [p.name for p in tmp_path.iterdir()] == ["sheet.png"]
 
@@ -199,14 +199,14 @@ def test_the_picture_on_disk_is_the_one_returned(tmp_path):
 def test_the_users_fonts_do_not_count():
     import matplotlib
 
-    plain = preview.contact_sheet([face()], au_names=NAMES)
+    plain = pictures.contact_sheet([face()], au_names=NAMES)
     with matplotlib.rc_context({"font.family": "monospace", "font.size": 40, "figure.dpi": 300}):
-        np.testing.assert_array_equal(preview.contact_sheet([face()], au_names=NAMES), plain)
+        np.testing.assert_array_equal(pictures.contact_sheet([face()], au_names=NAMES), plain)
 
 
 def test_no_global_state_of_matplotlib_is_touched():
     code = (
-        "import sys; from facekit import preview; preview.contact_sheet([{}]);"
+        "import sys; from facekit import pictures; pictures.contact_sheet([{}]);"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
@@ -215,14 +215,14 @@ def test_no_global_state_of_matplotlib_is_touched():
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda folder: preview.contact_sheet([], folder / "a.png"), "no face"),
+        (lambda folder: pictures.contact_sheet([], folder / "a.png"), "no face"),
         (
-            lambda folder: preview.contact_sheet([face()], folder / "a.jpg"),
+            lambda folder: pictures.contact_sheet([face()], folder / "a.jpg"),
             r"end its name in \.png",
         ),
-        (lambda folder: preview.contact_sheet([face()], folder / "no" / "a.png"), "No such file"),
-        (lambda folder: preview.mask_grid(face(), folder / "a"), r"end its name in \.png"),
-        (lambda _: preview.mask_grid({"key": "a"}), "no masks to draw"),
+        (lambda folder: pictures.contact_sheet([face()], folder / "no" / "a.png"), "No such file"),
+        (lambda folder: pictures.mask_grid(face(), folder / "a"), r"end its name in \.png"),
+        (lambda _: pictures.mask_grid({"key": "a"}), "no masks to draw"),
     ],
 )
 def test_refusals(tmp_path, draw, message):
@@ -233,11 +233,11 @@ def test_refusals(tmp_path, draw, message):
 
 def test_mask_grid_shows_each_mask_in_its_place(tmp_path):
     row = face(au_mask=np.zeros((15, 56, 56), np.uint8))
-    empty = preview.mask_grid(row, au_names=NAMES)
+    empty = pictures.mask_grid(row, au_names=NAMES)
     for nth in (0, 4, 7, 14):
         row["au_mask"] = np.zeros((15, 56, 56), np.uint8)
         row["au_mask"][nth, 10:46, 10:46] = 255
-        rows, columns = np.nonzero(differs(preview.mask_grid(row, au_names=NAMES), empty))
+        rows, columns = np.nonzero(differs(pictures.mask_grid(row, au_names=NAMES), empty))
         panel_px, top_px = 304, 96
         assert columns.min() > 20 + nth % 5 * (panel_px + 10)
         assert columns.max() < 20 + nth % 5 * (panel_px + 10) + panel_px
@@ -246,9 +246,9 @@ def test_mask_grid_shows_each_mask_in_its_place(tmp_path):
 
 
 def test_every_mask_has_a_colour_of_its_group():
-    aus = [au for _, _, group in preview.GROUPS for au in group]
+    aus = [au for _, _, group in pictures.GROUPS for au in group]
     assert sorted(aus) == list(au_masks.MASK_AUS)
-    assert len({colour for _, colour, _ in preview.GROUPS}) == len(preview.GROUPS)
+    assert len({colour for _, colour, _ in pictures.GROUPS}) == len(pictures.GROUPS)
 
 
 def test_a_real_face(data_dir, tmp_path):
@@ -272,8 +272,8 @@ def test_a_real_face(data_dir, tmp_path):
         "au_occurrence": [int(float(row[f"{n}_c"])) for n in names],
         "au_names": names,
     }
-    image = preview.contact_sheet([seen], tmp_path / "sheet.png")
+    image = pictures.contact_sheet([seen], tmp_path / "sheet.png")
     crop, with_points, with_masks = panels(image)
     assert 0.02 < differs(crop, with_points).mean() < 0.25
     assert 0.05 < differs(crop, with_masks).mean() < 0.6
-    assert preview.mask_grid(seen, tmp_path / "grid.png").shape[1] == 1600
+    assert pictures.mask_grid(seen, tmp_path / "grid.png").shape[1] == 1600
