@@ -27,7 +27,7 @@ demo: $(VENV)/.installed  ## install, extract a real clip, draw what was measure
 	@echo "look at demo/preview.png"
 
 test: lint types  ## install, then lint, types and the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed  ## style, docstrings, annotations, names
 	$(BIN)/ruff check .

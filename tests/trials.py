@@ -72,7 +72,8 @@ def finish(clips: Path, out: Path, **popen) -> tuple[int, str]:
 def kill_tree(process: subprocess.Popen) -> None:
     """SIGKILL to a process and all its descendants at once."""
     try:
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        parent = psutil.Process(process.pid)
+        family = [parent, *parent.children(recursive=True)]
     except psutil.NoSuchProcess:
         family = []
     for member in family:

@@ -112,7 +112,6 @@ def around_box(box_xyxy: npt.NDArray[np.floating]) -> FloatArray:
 
 
 def _network(path: Path) -> Any:
-    import torch
     from face_alignment.models import FAN
 
     network = FAN(_STACKS)
