@@ -4,10 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import shard_making as making
 
 from facekit.shards import pack, write_manifest
-
-import shard_making as making
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, also on a full disk."""
 
 import errno
+import fnmatch
 import os
 import subprocess
 import sys
@@ -47,6 +48,16 @@ def test_damaged(raised, expected):
         raise raised
     assert str(caught.value).startswith(expected)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("purpose", ["", "kept"])
+def test_the_message_has_the_name_that_people_know(tmp_path, purpose):
+    target = tmp_path / "a.b.h5"
+    draft = disk.temporary(target, purpose)
+    assert draft.parent == tmp_path
+    assert fnmatch.fnmatch(draft.name, ".*.tmp-*")
+    with pytest.raises(DiskFull, match=f"^{target}: No space"), disk.disk_full(draft):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_require_free(tmp_path):
@@ -177,12 +188,12 @@ for step in steps.values():
 
 def test_process_outlives_a_full_disk(tmp_path):
     """HDF5 would end it with SIGSEGV at exit; the limits stand for a full disk."""
-    home = Path(__file__).parents[2]
+    tests = Path(__file__).parents[2]
     ended = subprocess.run(
         [sys.executable, "-c", LIMITED, str(tmp_path)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(home)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tests.parent), str(tests)])},
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")

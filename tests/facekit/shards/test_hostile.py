@@ -5,12 +5,11 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+import shard_making as making
 
 from facekit.errors import BadShard
 from facekit.shards import open_shards, verify
 from facekit.shards.seal import seal
-
-import shard_making as making
 
 SENTINEL = b"the secret of another file"
 

@@ -7,14 +7,13 @@ import math
 import h5py
 import numpy as np
 import pytest
+import shard_making as making
 
 from facekit import schema
 from facekit.errors import BadInput
 from facekit.options import Measurement
 from facekit.shards import layout
 from facekit.shards.layout import Header
-
-import shard_making as making
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,10 @@ import hashlib
 import json
 
 import pytest
+import shard_making as making
 
 from facekit.errors import BadInput, BadShard
 from facekit.shards import Header, Manifest, manifest, read_manifest, shard_name, write_manifest
-
-import shard_making as making
 
 
 def test_what_it_says(whole_dataset):

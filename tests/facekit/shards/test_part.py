@@ -4,14 +4,13 @@ import os
 
 import numpy as np
 import pytest
+import shard_making as making
 
 from facekit.action_units import AULabels
 from facekit.errors import BadInput
 from facekit.faces import VideoFaces
 from facekit.shards import PartWriter
 from facekit.shards.file import ShardFile
-
-import shard_making as making
 
 
 def _writer(path, header=making.HEADER):

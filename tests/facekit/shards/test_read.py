@@ -9,13 +9,12 @@ from concurrent.futures import ProcessPoolExecutor
 import h5py
 import numpy as np
 import pytest
+import shard_making as making
 
 from facekit import schema
 from facekit.errors import BadInput, BadShard
 from facekit.faces import VideoFaces
 from facekit.shards import Shards, open_shards, read
-
-import shard_making as making
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,10 @@ import hashlib
 
 import h5py
 import pytest
+import shard_making as making
 
 from facekit.errors import BadShard
 from facekit.shards import seal
-
-import shard_making as making
 
 
 @pytest.fixture

@@ -5,12 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import shard_making as making
 
 from facekit.errors import BadInput, BadShard
 from facekit.shards import Header, assign, pack
 from facekit.shards.file import ShardFile
-
-import shard_making as making
 
 
 @pytest.mark.parametrize(
