@@ -26,7 +26,15 @@ def split_spec(spec: str) -> tuple[str, str | None]:
 
 
 def known(role: Role, built_in: Mapping[str, str]) -> dict[str, str]:
-    """Name -> `module:class` of every backend of a role, plug-ins included."""
+    """Name -> `module:class` of every backend of a role, plug-ins included.
+
+    Args:
+        role: which of the three.
+        built_in: facekit's own; a plug-in cannot take one of these names.
+
+    >>> known("detector", {"mine": "my_package:MyDetector"})["mine"]
+    'my_package:MyDetector'
+    """
     prefix = f"{role}."
     plugged = {
         entry.name.removeprefix(prefix): entry.value
@@ -39,8 +47,17 @@ def known(role: Role, built_in: Mapping[str, str]) -> dict[str, str]:
 def make(role: Role, spec: str, built_in: Mapping[str, str], **options: object) -> Any:
     """Import the class that a spec names and call it with the model and these options.
 
+    Args:
+        role: which of the three.
+        spec: `NAME[:MODEL]`.
+        built_in: name -> `module:class` of facekit's own.
+        **options: keyword arguments of the class.
+
     Raises:
         BadInput: no backend of that name.
+
+    >>> make("detector", "mine:1/3", {"mine": "fractions:Fraction"})
+    Fraction(1, 3)
     """
     name, model = split_spec(spec)
     places = known(role, built_in)

@@ -62,7 +62,11 @@ def onnx_session(path: Path, device: str = "auto") -> Any:
 
 
 def session_device(session: Any) -> Device:
-    """Where an onnxruntime session really runs."""
+    """Where an onnxruntime session really runs.
+
+    Args:
+        session: an `onnxruntime.InferenceSession`.
+    """
     return "cuda" if session.get_providers()[0] == _CUDA else "cpu"
 
 
@@ -107,7 +111,14 @@ def cpu_only(what: str, device: str) -> Device:
 
 @contextlib.contextmanager
 def quiet(logger: logging.Logger) -> Iterator[None]:
-    """Send what a library prints to the log, at level DEBUG."""
+    """Send what a library prints to the log, at level DEBUG.
+
+    Args:
+        logger: where it goes.
+
+    >>> with quiet(log):
+    ...     print("noise")
+    """
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):

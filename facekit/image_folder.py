@@ -46,6 +46,13 @@ def images(folder: Path) -> list[Path]:
 
     Raises:
         BadVideo: the folder holds no image.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("10.png", "2.png", "notes.txt"):
+    ...         (Path(folder) / name).touch()
+    ...     [path.name for path in images(Path(folder))]
+    ['2.png', '10.png']
     """
     found = [
         path
@@ -59,6 +66,9 @@ def images(folder: Path) -> list[Path]:
 
 def probe(folder: Path) -> VideoInfo:
     """Count the images of a folder and read the first one that can be read.
+
+    Args:
+        folder: see `images`.
 
     Raises:
         BadVideo: the folder holds no image, or none that can be read.
@@ -79,7 +89,15 @@ def probe(folder: Path) -> VideoInfo:
 
 
 def frames(folder: Path, progress: Progress) -> Iterator[ImageFrame]:
-    """Every image in order. All are read, wanted or not, so that each damaged one is counted."""
+    """Every image in order. All are read, wanted or not, so that each damaged one is counted.
+
+    Args:
+        folder: see `images`.
+        progress: called before each image.
+
+    Raises:
+        BadVideo: the folder holds no image.
+    """
     for path in images(folder):
         progress()
         yield ImageFrame(_read(path))

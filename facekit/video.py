@@ -247,6 +247,11 @@ def probe(path: Path, *, progress: Progress | None = None) -> VideoInfo:
 
     Raises:
         BadVideo: not found, empty, not a video, audio only, too large, or no frame comes out.
+
+    >>> probe(Path("nowhere.mp4"))
+    Traceback (most recent call last):
+    ...
+    facekit.errors.BadVideo: nowhere.mp4: not found
     """
     from facekit import image_folder, video_file
 
@@ -280,6 +285,17 @@ def sample(path: Path, plan: str, *, progress: Progress | None = None) -> Readin
     Raises:
         BadInput: no such plan.
         BadVideo: as `probe`; raised by the iterator where no frame comes out.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for number in range(5):
+    ...         Image.new("RGB", (4, 2)).save(Path(folder) / f"{number}.png")
+    ...     reading = sample(Path(folder), "3")
+    ...     print([(frame.frame_index, frame.image_HWC.shape) for frame in reading])
+    ...     print(reading.frames_decoded, reading.status)
+    [(0, (2, 4, 3)), (2, (2, 4, 3)), (4, (2, 4, 3))]
+    5 ok
     """
     from facekit import image_folder, video_file
 
@@ -298,6 +314,11 @@ def sha256(path: Path) -> str:
 
     Raises:
         BadVideo: it cannot be read.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     sha256(Path(file.name))[:16]
+    'e3b0c44298fc1c14'
     """
     from facekit import image_folder
 

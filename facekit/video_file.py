@@ -145,6 +145,10 @@ class _Decoder:
 def probe(path: Path, progress: Progress) -> VideoInfo:
     """Read all packets of a file and decode until the first frame.
 
+    Args:
+        path: the file.
+        progress: called every `PACKETS_A_TICK` packets.
+
     Raises:
         BadVideo: see `facekit.video.probe`.
     """
@@ -172,6 +176,10 @@ def probe(path: Path, progress: Progress) -> VideoInfo:
 
 def frames(path: Path, progress: Progress) -> Iterator[FileFrame | None]:
     """Every frame of a file, in the order in which the decoder gives them.
+
+    Args:
+        path: the file.
+        progress: called every `PACKETS_A_TICK` packets.
 
     Yields:
         A frame, or None for a packet that the decoder refused and that no frame came from.

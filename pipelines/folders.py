@@ -34,7 +34,11 @@ def is_video(name: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name starts with a dot or is left behind by a file manager."""
+    """Whether a name starts with a dot or is left behind by a file manager.
+
+    >>> is_hidden(".cache"), is_hidden("Thumbs.db"), is_hidden("035.mp4")
+    (True, True, False)
+    """
     return name.startswith(".") or name.lower() in _DROPPINGS
 
 
@@ -49,7 +53,11 @@ def shown(name: str | Path) -> str:
 
 
 def exists(path: Path) -> bool:
-    """Whether a path leads anywhere; one that the system refuses to look up does not."""
+    """Whether a path leads anywhere; one that the system refuses to look up does not.
+
+    >>> exists(Path()), exists(Path("nowhere")), exists(Path("n" * 300))
+    (True, False, False)
+    """
     try:
         path.stat()
     except (OSError, ValueError):
@@ -138,7 +146,11 @@ def said(ignored: Counter[str]) -> str:
 
 
 def kind_of(name: str) -> str:
-    """The word under which an ignored file is counted: its ending, in lower case."""
+    """The word under which an ignored file is counted: its ending, in lower case.
+
+    >>> kind_of("LIST.TXT"), kind_of(".cache"), kind_of("Makefile")
+    ('.txt', 'hidden', 'without ending')
+    """
     return "hidden" if is_hidden(name) else Path(name).suffix.lower() or "without ending"
 
 

@@ -126,7 +126,16 @@ def _pack(header: shards.Header, task: Task, progress: Callable[[], None]) -> di
 
 
 def header_to(header: shards.Header) -> dict[str, Any]:
-    """A header as JSON values."""
+    """A header as JSON values.
+
+    Args:
+        header: of the shards.
+
+    >>> told = Provenance(measurement={}, au_names=("AU12",), au_mode="static", backends={})
+    >>> header = shards.Header(provenance=told, size_px=224, images=True)
+    >>> header_from(header_to(header)) == header
+    True
+    """
     return dataclasses.asdict(header)
 
 

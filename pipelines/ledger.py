@@ -105,7 +105,19 @@ class Ledger:
 
 
 def write_csv(path: Path, rows: Iterable[LedgerRow]) -> None:
-    """Write the closing ledger: one row an input, in the order given."""
+    """Write the closing ledger: one row an input, in the order given.
+
+    Args:
+        path: the CSV; a file of that name is replaced once the new one is whole.
+        rows: the inputs.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "ledger.csv"
+    ...     write_csv(path, [LedgerRow(key="a", status="no_face")])
+    ...     path.read_text().splitlines()[1]
+    'a,no_face,,0,0,0,0,0,0,0,0.0,0.0'
+    """
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     with temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, CSV_COLUMNS)

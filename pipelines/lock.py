@@ -29,6 +29,11 @@ def locked(folder: Path, *, force: bool = False) -> Iterator[None]:
     Raises:
         FolderLocked: another run holds it.
         BadInput: the folder cannot be written to.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, locked(Path(folder)):
+    ...     (Path(folder) / NAME).exists()
+    True
     """
     path = folder / NAME
     if force:

@@ -79,7 +79,16 @@ def first_stale(contents: Sequence[ShardContent], groups: Sequence[Group]) -> in
 
 
 def pack_task(shard: Path, sources: Sequence[Source], *, remove: Iterable[Path] = ()) -> KeyedTask:
-    """The task that writes one shard, and then removes the parts it has used up."""
+    """The task that writes one shard, and then removes the parts it has used up.
+
+    Args:
+        shard: where it goes.
+        sources: its videos, in order.
+        remove: files to remove once the shard is published.
+
+    >>> pack_task(Path("out/faces-00000.h5"), [])[0]
+    'faces-00000.h5'
+    """
     return shard.name, {
         "do": "pack",
         "shard": str(shard),
@@ -89,7 +98,15 @@ def pack_task(shard: Path, sources: Sequence[Source], *, remove: Iterable[Path] 
 
 
 def unpack_task(shard: Path, parts: Mapping[str, Path]) -> KeyedTask:
-    """The task that turns a shard back into one part a video, and then removes it."""
+    """The task that turns a shard back into one part a video, and then removes it.
+
+    Args:
+        shard: what to take apart.
+        parts: key -> where the part of that video goes; other videos are dropped.
+
+    >>> unpack_task(Path("faces-00000.h5"), {"a": Path("parts/a.h5")})[1]["parts"]
+    {'a': 'parts/a.h5'}
+    """
     return shard.name, {
         "do": "unpack",
         "shard": str(shard),

@@ -63,7 +63,11 @@ def table(title: str, rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
 
 
 def said(value: object) -> str:
-    """A value as text: six digits, thousands apart, a dash for nothing."""
+    """A value as text: six digits, thousands apart, a dash for nothing.
+
+    >>> said(12345), said(2 / 3), said(None), said("c23")
+    ('12,345', '0.666667', '-', 'c23')
+    """
     if value is None or value == "" or value == {}:
         return "-"
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -87,6 +87,9 @@ def load(spec: str, *, device: str = "auto") -> ActionUnits:
         BadInput: no such backend.
         MissingWeights: the model file is not at hand and cannot be fetched.
         MissingDevice: `cuda` was asked for and the backend cannot use it at all.
+
+    >>> load("none").mode
+    'none'
     """
     made: ActionUnits = backends.make("action_units", spec, BUILT_IN, device=device)
     return made

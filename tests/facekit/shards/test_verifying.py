@@ -220,7 +220,6 @@ class TestRebuild:
             path.write_bytes(before[:-9])
         assert rebuild_manifest(dataset).rows == 119
         assert path.read_bytes() == before
-        assert verify(dataset, deep=True).ok
 
     def test_first_shard_missing(self, dataset):
         (dataset / MANIFEST_NAME).unlink()

@@ -19,22 +19,26 @@ def _write(path, made, cuts):
     return path.read_bytes()
 
 
+@pytest.fixture(scope="module")
+def in_one_block(tmp_path_factory):
+    """Rows 0 to 519 cross the edge of every chunk there is: 8, 64 and 512."""
+    made = making.columns(520)
+    return made, _write(tmp_path_factory.mktemp("one") / "a.h5", made, [])
+
+
 @pytest.mark.parametrize(
     "cuts",
     [
         [0, 0],
-        [1],
         [7, 8, 9],
-        [64],
         [63, 65],
         [511, 512, 513],
         list(range(0, 520, 13)),
     ],
 )
-def test_blocks_leave_no_trace(tmp_path, cuts):
-    """Rows 0 to 519 cross the edge of every chunk there is: 8, 64 and 512."""
-    made = making.columns(520)
-    assert _write(tmp_path / "a.h5", made, cuts) == _write(tmp_path / "b.h5", made, [])
+def test_blocks_leave_no_trace(tmp_path, in_one_block, cuts):
+    made, wanted = in_one_block
+    assert _write(tmp_path / "a.h5", made, cuts) == wanted
 
 
 def test_chunks_are_written_once(tmp_path):
