@@ -91,6 +91,17 @@ def torch_device(device: str = "auto") -> "torch.device":
     return torch.device(used)
 
 
+def one_thread() -> None:
+    """Keep OpenCV to the calling thread: a worker process is one CPU's worth, and no more.
+
+    Environment variables do not reach OpenCV's own pool. Torch and ONNX Runtime are told where a
+    model is opened.
+    """
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
 def cpu_only(what: str, device: str) -> Device:
     """Say that a model runs on the CPU whatever was asked for, and warn where that was `cuda`.
 

@@ -11,20 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, Literal
 
-from facekit import devices, weights
+from facekit import devices, versions, weights
 from facekit.errors import BadWeights
 
 State = Literal["ok", "warn", "missing"]
-
-_STAND_INS: Final = {
-    "onnxruntime": ("onnxruntime-gpu",),
-    "opencv-python": (
-        "opencv-python-headless",
-        "opencv-contrib-python",
-        "opencv-contrib-python-headless",
-    ),
-}
-"""Distributions that bring the same import; two of them at once overwrite each other's files."""
 
 _SCARCE_BYTES: Final = 2 << 30
 
@@ -93,20 +83,13 @@ def _packages() -> list[Finding]:
 
 def _package(requirement: str) -> Finding:
     name, wanted = re.fullmatch(r"([\w.-]+)\s*([^;]*).*", requirement).groups()  # type: ignore[union-attr]  # it is one by its metadata
-    found = {n: v for n in (name, *_STAND_INS.get(name, ())) if (v := _version(n)) is not None}
+    found = versions.installed(name)
     topic, text = f"package {name}", ", ".join(f"{n} {v}" for n, v in found.items())
     if not found:
         return Finding(topic=topic, state="missing", text=f"pip install '{name}{wanted}'")
     if len(found) > 1:
         return Finding(topic=topic, state="warn", text=f"{text} overwrite each other: keep one")
     return Finding(topic=topic, state="ok", text=text)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _torch() -> Finding:

@@ -1,7 +1,6 @@
 """One video's way: sampled frames, boxes, people, points, labels, masks, block by block."""
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from facekit import (
     landmarkers,
     schema,
     tracks,
+    versions,
     video,
 )
 from facekit.action_units import AULabels
@@ -32,24 +32,14 @@ BLOCK_BYTES: Final = 192 << 20
 BLOCK_FRAMES: Final = 64
 """Frames held at once however small they are, so that a killed run loses little."""
 
+SLICE_FACES: Final = 64
+"""Faces cut and labelled at once; with their masks in floating point, about 1 MB each."""
+
+SLICE_BYTES: Final = 48 << 20
+"""Crops held at once, where they are large."""
+
 CUDA_BATCH: Final = 32
 """Frames or faces a model is given at once on cuda. On the CPU one by one is as fast."""
-
-_PACKAGES: Final = (
-    "av",
-    "face-alignment",
-    "h5py",
-    "insightface",
-    "numpy",
-    "onnxruntime",
-    "opencv-python",
-    "py-feat",
-    "scikit-learn",
-    "scipy",
-    "skops",
-    "torch",
-    "xgboost",
-)
 
 _FIVE_POINTS: Final = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
 
@@ -73,7 +63,7 @@ class Backends:
             device: `auto`, `cpu` or `cuda`.
 
         Raises:
-            BadInput: no such backend, or `--align` with a detector that gives no points.
+            BadInput: no such backend.
             MissingWeights: a model file is not at hand and cannot be fetched.
         """
         return cls(
@@ -147,15 +137,8 @@ class Backends:
                 "landmarker": described(measurement.landmarker, self.landmarker.models),
                 "action_units": described(measurement.au, self.action_units.models),
             },
-            versions={name: _version(name) for name in ("facekit", *_PACKAGES)},
+            versions=versions.measuring(),
         )
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,10 +196,12 @@ def measure(
         if last and whole and measurement.face == "largest":
             faces = [face for face in faces if face.track_id == tracker.largest()]
         whole = whole and last
-        if faces:
-            faces = _landmarks(faces, models.landmarker, progress)
-            write(_columns(faces, models.action_units(faces), measurement))
+        for some in _slices(faces, measurement.size):
+            located = _landmarks(some, models.landmarker, progress)
+            write(_columns(located, models.action_units(located), measurement))
             progress()
+            del some, located
+        del frames, faces  # or this block is alive while the next one is read
     labels = models.action_units.finish()
     kept = tracker.largest() if measurement.face == "largest" else None
     frames_with_face = frames_with_any if kept is None else tracker.frames_seen(kept)
@@ -225,7 +210,7 @@ def measure(
         record=VideoRecord(
             video=source,
             status="no_face" if status == "ok" and frames_with_face == 0 else status,
-            sha256=video.sha256(source.path),
+            sha256=video.sha256(source.path, progress=progress),
             fps=reading.info.fps,
             size_wh=reading.info.size_wh,
             frames_expected=reading.info.frames_expected,
@@ -258,6 +243,13 @@ def _batches(items: Sequence[_Item], device: str) -> Iterator[Sequence[_Item]]:
     size = CUDA_BATCH if device == "cuda" else 1
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def _slices(faces: Sequence[Face], size_px: int) -> Iterator[Sequence[Face]]:
+    """Faces in runs whose crops take bounded memory, however many people a frame shows."""
+    most = max(1, min(SLICE_FACES, SLICE_BYTES // (3 * size_px**2)))
+    for start in range(0, len(faces), most):
+        yield faces[start : start + most]
 
 
 def _detect(

@@ -306,11 +306,12 @@ def sample(path: Path, plan: str, *, progress: Progress | None = None) -> Readin
     return Reading(path, info, frames, wanted(plan, _frames_to_span(plan, info)))
 
 
-def sha256(path: Path) -> str:
+def sha256(path: Path, *, progress: Progress | None = None) -> str:
     """The sha256 of a video file, or of the names and contents of a folder's images in order.
 
     Args:
         path: a video file or a folder of images.
+        progress: called every few megabytes.
 
     Raises:
         BadVideo: it cannot be read.
@@ -325,18 +326,23 @@ def sha256(path: Path) -> str:
     digest = hashlib.sha256()
     try:
         if not path.is_dir():
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            _feed(digest, path, progress or _no_progress)
+            return digest.hexdigest()
         for image in image_folder.images(path):
             name = image.name.encode()
             size = image.stat().st_size
             digest.update(len(name).to_bytes(8, "little") + name + size.to_bytes(8, "little"))
-            with image.open("rb") as file:
-                while chunk := file.read(_CHUNK_BYTES):
-                    digest.update(chunk)
+            _feed(digest, image, progress or _no_progress)
     except OSError as error:
         raise BadVideo(f"{path}: cannot be read: {error.strerror}") from error
     return digest.hexdigest()
+
+
+def _feed(digest: "hashlib._Hash", path: Path, progress: Progress) -> None:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            progress()
 
 
 def _frames_to_span(plan: str, info: VideoInfo) -> int:

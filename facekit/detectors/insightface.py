@@ -44,9 +44,6 @@ class InsightFaceDetector:
     def __init__(
         self, model: str | None = None, *, device: str = "auto", min_score: float | None = None
     ) -> None:
-        import cv2
-
-        cv2.setNumThreads(1)
         self.min_score = 0.5 if min_score is None else min_score
         self.models = (weights.find(model or "buffalo_l"),)
         session = devices.onnx_session(self.models[0].path, device)
@@ -59,9 +56,11 @@ class InsightFaceDetector:
             return [self._detect(image_HWC) for image_HWC in images_HWC]
 
     def _detect(self, image_HWC: npt.NDArray[np.uint8]) -> Detections:
+        import cv2
+
         if max(image_HWC.shape[:2]) >= INPUT_WH[0] * min(image_HWC.shape[:2]):
             return none_found()  # a line of pixels, scaled to less than one
-        bgr_HWC = np.ascontiguousarray(image_HWC[..., ::-1])
+        bgr_HWC = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR)
         rows, points = self._scrfd.detect(bgr_HWC, input_size=INPUT_WH, det_thresh=self.min_score)
         return detections(rows[:, :4], rows[:, 4], points)
 

@@ -48,9 +48,6 @@ class RetinaFaceDetector:
     def __init__(
         self, model: str | None = None, *, device: str = "auto", min_score: float | None = None
     ) -> None:
-        import cv2
-
-        cv2.setNumThreads(1)
         self.min_score = 0.8 if min_score is None else min_score
         self.models = (weights.find(model or "retinaface_mnet025"),)
         self._torch_device = devices.torch_device(device)

@@ -28,10 +28,10 @@ def shrunk_bgr(
     height, width = image_HWC.shape[:2]
     factor = min(1.0, longest_px / max(height, width))
     size_wh = max(1, round(width * factor)), max(1, round(height * factor))
-    bgr_HWC = np.ascontiguousarray(image_HWC[..., ::-1])
+    bgr_HWC = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2BGR)
     if size_wh != (width, height):
-        bgr_HWC = cv2.resize(bgr_HWC, size_wh, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    return bgr_HWC, (size_wh[0] / width, size_wh[1] / height)
+        bgr_HWC = cv2.resize(bgr_HWC, size_wh, interpolation=cv2.INTER_AREA)
+    return np.asarray(bgr_HWC, np.uint8), (size_wh[0] / width, size_wh[1] / height)
 
 
 def detections(

@@ -55,9 +55,6 @@ class FanLandmarker:
     def __init__(
         self, model: str | None = None, *, device: str = "auto", mirror: bool = True
     ) -> None:
-        import cv2
-
-        cv2.setNumThreads(1)
         self.models = (weights.find(model or "2dfan4"),)
         self._torch_device = devices.torch_device(device)
         self.device: str = self._torch_device.type

@@ -49,9 +49,6 @@ class TwoPassLandmarker:
     """
 
     def __init__(self, model: str, *, device: str = "auto") -> None:
-        import cv2
-
-        cv2.setNumThreads(1)
         self.models = (weights.find(model),)
         self._session = devices.onnx_session(self.models[0].path, device)
         _refuse_other_shapes(self._session, self.models[0])
