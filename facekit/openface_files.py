@@ -252,14 +252,34 @@ def _file(folder: Path, stem: str) -> Path | None:
 
 def _joined(folder: Path, stem: str, parents: Sequence[str]) -> Path | None:
     """The file `A__B__STEM.csv` of `folder` that names most of the folders above the video."""
-    ends = tuple(f"__{stem}{end}" for end in _SUFFIXES)
-    names = {p.name.removesuffix(".gz") for p in folder.glob("*__*") if p.name.endswith(ends)}
-    pieces = {name: name.removesuffix(ends[0]).split("__") for name in names}
+    names = (
+        _joined_names(folder, folder.stat().st_mtime_ns).get(stem, ()) if folder.is_dir() else ()
+    )
+    pieces = {name: name.removesuffix(f"__{stem}.csv").split("__") for name in names}
     fitting = {name: len(p) for name, p in pieces.items() if _in_order(p, parents)}
     best = sorted(name for name in fitting if fitting[name] == max(fitting.values()))
     if len(best) > 1:
         raise BadInput(f"both {best[0]} and {best[1]} in {folder} name {stem}; leave one there")
     return _file(folder, best[0].removesuffix(".csv")) if best else None
+
+
+@lru_cache(maxsize=2)
+def _joined_names(folder: Path, _mtime_ns: int) -> dict[str, set[str]]:
+    """Stem -> names `A__B__STEM.csv`; listed once, not once a video."""
+    names: dict[str, set[str]] = {}
+    for path in folder.glob("*__*"):
+        if path.name.endswith(_SUFFIXES):
+            name = path.name.removesuffix(".gz")
+            for stem in _stems(name.removesuffix(".csv")):
+                names.setdefault(stem, set()).add(name)
+    return names
+
+
+def _stems(name: str) -> Iterator[str]:
+    """What may be the video's stem in `A__B__STEM`: a stem may hold `__` itself."""
+    pieces = name.split("__")
+    for start in range(1, len(pieces)):
+        yield "__".join(pieces[start:])
 
 
 def _in_order(pieces: Sequence[str], parents: Sequence[str]) -> bool:

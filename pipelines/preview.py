@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from facekit import pictures, shards
 from facekit.errors import BadInput
 
@@ -39,15 +41,19 @@ def preview(
         raise BadInput(f"--faces must lie in 1 to 100, not {faces}")
     with shards.open_shards(path) as opened:
         videos = opened.videos
-        of_face = opened.to_pandas()[["key", "status"]]
-        wanted = of_face[of_face["key"].str.contains(key or "", regex=False)]
-        if wanted.empty:
+        wanted = videos["key"].str.contains(key or "", regex=False).to_numpy()
+        video_of_face = np.repeat(np.arange(len(videos)), opened.faces_per_video())
+        drawable = np.flatnonzero(wanted[video_of_face])
+        if not len(drawable):
             raise BadInput(
                 f"{path} holds no such face, in {len(videos)} videos; `facekit inspect` says what "
                 "it holds"
             )
-        chosen = pictures.spread(wanted["key"].tolist(), 1 if masks else faces)
-        rows = [{**opened[int(row)], **of_face.loc[row].to_dict()} for row in wanted.index[chosen]]
+        chosen = pictures.spread(video_of_face[drawable].tolist(), 1 if masks else faces)
+        rows = [
+            {**opened[int(row)], **videos.loc[video_of_face[row], ["key", "status"]].to_dict()}
+            for row in drawable[chosen]
+        ]
         au_names, size_px = opened.provenance.au_names, opened.header.size_px
     if masks:
         pictures.mask_grid(rows[0], Path(out), au_names=au_names, size_px=size_px)

@@ -1,7 +1,8 @@
 """Many videos, each in a part or another shard, into one shard."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,9 @@ from facekit.shards.writer import ShardWriter
 
 FACES_PER_SHARD: Final = 512
 """With images: 77 MB at 224 px."""
+
+OPEN_SOURCES: Final = 32
+"""Files that a pack keeps open at once."""
 
 FACES_PER_BARE_SHARD: Final = 262_144
 """Without images."""
@@ -124,20 +128,41 @@ def _first_header(sources: Sequence[Source], target: Path) -> Header:
 def _write(
     sources: Sequence[Source], draft: Path, header: Header, progress: Callable[[], None]
 ) -> int:
-    with ShardWriter(draft, header) as writer, ExitStack() as opened:
-        videos: _Videos | None = None
+    with ShardWriter(draft, header) as writer, _Files(header) as files:
         for video_id, source in enumerate(sources):
             if isinstance(source, VideoRecord):
                 writer.append_video(source)
             else:
                 path, key = source
-                if videos is None or videos.path != path:
-                    opened.close()
-                    videos = _Videos(opened.enter_context(ShardFile(path)), header)
-                videos.copy(key, video_id, writer)
+                files.open(path).copy(key, video_id, writer)
             progress()
         writer.finish()
         return writer.rows
+
+
+class _Files(AbstractContextManager["_Files"]):
+    """Sources that stay open for a while: datasets that are merged take turns, video by video."""
+
+    def __init__(self, header: Header) -> None:
+        self._header = header
+        self._opened: OrderedDict[Path, tuple[ShardFile, _Videos]] = OrderedDict()
+
+    def open(self, path: Path) -> "_Videos":
+        if path not in self._opened:
+            file = ShardFile(path)
+            try:
+                self._opened[path] = file, _Videos(file, self._header)
+            except BaseException:
+                file.close()
+                raise
+            if len(self._opened) > OPEN_SOURCES:
+                self._opened.popitem(last=False)[1][0].close()
+        self._opened.move_to_end(path)
+        return self._opened[path][1]
+
+    def __exit__(self, *_: object) -> None:
+        while self._opened:
+            self._opened.popitem()[1][0].close()
 
 
 class _Videos:
