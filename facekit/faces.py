@@ -62,6 +62,7 @@ class VideoRecord:
     video: Video
     status: schema.Status
     sha256: str = ""
+    labels_sha256: str = ""
     fps: float = float("nan")
     size_wh: tuple[int, int] = (0, 0)
     frames_expected: int = 0

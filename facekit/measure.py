@@ -1,7 +1,8 @@
 """One video's way: sampled frames, boxes, people, points, labels, masks, block by block."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -118,6 +119,12 @@ class Backends:
             self.action_units.finish()
         _columns([face], AULabels.unknown(1, len(self.action_units.au_names)), measurement)
 
+    def labels_sha256(self, path: Path) -> str:
+        """The sha256 of what was read beside a video; of two different files, of both their sums."""
+        readers = (self.landmarker, self.action_units)
+        told = {r.source_sha256(path) for r in readers if hasattr(r, "source_sha256")} - {""}
+        return told.pop() if len(told) == 1 else _joint_sha256(told)
+
     def provenance(self, measurement: Measurement) -> schema.Provenance:
         """How the faces are measured, as the shards record it."""
 
@@ -211,6 +218,7 @@ def measure(
             video=source,
             status="no_face" if status == "ok" and frames_with_face == 0 else status,
             sha256=video.sha256(source.path, progress=progress),
+            labels_sha256=models.labels_sha256(source.path),
             fps=reading.info.fps,
             size_wh=reading.info.size_wh,
             frames_expected=reading.info.frames_expected,
@@ -243,6 +251,10 @@ def _batches(items: Sequence[_Item], device: str) -> Iterator[Sequence[_Item]]:
     size = CUDA_BATCH if device == "cuda" else 1
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def _joint_sha256(sums: Collection[str]) -> str:
+    return hashlib.sha256(" ".join(sorted(sums)).encode()).hexdigest() if sums else ""
 
 
 def _slices(faces: Sequence[Face], size_px: int) -> Iterator[Sequence[Face]]:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from facekit.errors import BadInput
 from facekit.faces import Face
+from facekit.weights import sha256_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,6 +118,10 @@ class OpenFaceFiles:
             found = np.array([rows.row_of(face) for face in group], np.intp)
             yield slice(start, start + len(found)), rows, found
             start += len(found)
+
+    def sha256(self, video: Path) -> str:
+        """The sha256 of the CSV that was read for this video; empty if none was."""
+        return sha256_of(self._rows.path) if video == self._video else ""
 
     def _rows_of(self, video: Path) -> OpenFaceRows:
         """Faces come one by one; the file is looked for once a video."""

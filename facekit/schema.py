@@ -175,6 +175,12 @@ VIDEOS: Final[Mapping[str, Column]] = _by_name(
     Column(name="original", dtype="utf8:512", meaning="key of the video it was made from", gzip=4),
     Column(name="group", dtype="utf8:256", meaning="people not to straddle a split", gzip=4),
     Column(name="mask_path", dtype="utf8:1024", meaning="manipulation mask, relative", gzip=4),
+    Column(
+        name="labels_sha256",
+        dtype="utf8:64",
+        meaning="of the file beside the video that labels were read from; empty if none was",
+        gzip=4,
+    ),
     Column(name="status", dtype="utf8:16", meaning="how the video ended, see `STATUSES`", gzip=4),
     Column(name="fps", dtype="<f8", unit="1/s", meaning="average frame rate; NaN if unknown"),
     Column(name="size_wh", dtype="<i4", shape=(2,), unit="px", meaning="upright frame size"),

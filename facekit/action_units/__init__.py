@@ -40,7 +40,11 @@ class AULabels:
 
 
 class ActionUnits(Protocol):
-    """An AU engine: faces with points in, labels out, video by video."""
+    """An AU engine: faces with points in, labels out, video by video.
+
+    One that reads files beside the videos also has `source_sha256(video) -> str`: the sha256 of the
+    file it has read for a video, empty if none; the shard records it.
+    """
 
     models: tuple[ModelFile, ...]
     """The model files in use; empty for a backend without any."""

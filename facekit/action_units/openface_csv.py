@@ -1,6 +1,7 @@
 """Action units as OpenFace itself labelled them, read from its CSV of each video."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from facekit.action_units import AULabels
 from facekit.errors import BadInput
@@ -51,6 +52,10 @@ class OpenFaceCsv:
             labels.occurrence[span][known] = rows.occurrence[found[known]]
             labels.intensity[span][known] = rows.intensity[found[known]]
         return labels
+
+    def source_sha256(self, video: Path) -> str:
+        """The sha256 of the CSV that was read for this video; empty if none was."""
+        return self._files.sha256(video)
 
     def finish(self) -> None:
         """Nothing to add: OpenFace has seen the whole video already."""

@@ -12,7 +12,11 @@ from facekit.weights import ModelFile
 
 
 class Landmarker(Protocol):
-    """A 68-point landmarker: one call, faces in, points out."""
+    """A 68-point landmarker: one call, faces in, points out.
+
+    One that reads files beside the videos also has `source_sha256(video) -> str`: the sha256 of the
+    file it has read for a video, empty if none; the shard records it.
+    """
 
     models: tuple[ModelFile, ...]
     """The model files in use; empty for a backend without any."""

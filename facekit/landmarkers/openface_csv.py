@@ -1,6 +1,7 @@
 """68 points as OpenFace itself placed them, read from its CSV of each video."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -46,3 +47,7 @@ class OpenFaceCsvLandmarker:
             known = found >= 0
             points_N68xy[span][known] = rows.points_xy[found[known]]
         return points_N68xy
+
+    def source_sha256(self, video: Path) -> str:
+        """The sha256 of the CSV that was read for this video; empty if none was."""
+        return self._files.sha256(video)

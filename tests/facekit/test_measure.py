@@ -1,6 +1,7 @@
 """One video's way, in one block and in many, with cheap backends and with real ones."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
@@ -167,3 +168,15 @@ def test_the_provenance_names_what_decides_the_result(plugins):
     assert told.au_mode == "none"
     assert len(told.au_names) == 15
     assert told.versions["facekit"]
+
+
+def test_the_file_that_labels_were_read_from_is_recorded(data_dir, plugins, tmp_path):
+    folder = data_dir / "openface_reference/ffpp"
+    csv = f"openface-csv:{folder}"
+    clip = data_dir / "ffpp/original_sequences/youtube/c23/videos/035.mp4"
+    options = Measurement(detector="brightest", landmarker=csv, au=csv, frames="2", size=64)
+    record = _part(_video(clip), tmp_path / "a.h5", options).record
+    read = folder / "original__035.csv.gz"
+    assert record.labels_sha256 == hashlib.sha256(read.read_bytes()).hexdigest()
+    plain = dataclasses.replace(options, landmarker="oval", au="none")
+    assert _part(_video(clip), tmp_path / "b.h5", plain).record.labels_sha256 == ""

@@ -30,8 +30,8 @@ def test_the_columns_are_pinned():
     ]  # fmt: skip
     assert list(schema.VIDEOS) == [
         "key", "relative_path", "sha256", "dataset", "method", "compression", "label", "split",
-        "original", "group", "mask_path", "status", "fps", "size_wh", "frames_expected",
-        "frames_decoded", "frames_corrupt", "frames_sampled", "frames_with_face",
+        "original", "group", "mask_path", "labels_sha256", "status", "fps", "size_wh",
+        "frames_expected", "frames_decoded", "frames_corrupt", "frames_sampled", "frames_with_face",
     ]  # fmt: skip
 
 
