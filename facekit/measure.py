@@ -120,7 +120,7 @@ class Backends:
         _columns([face], AULabels.unknown(1, len(self.action_units.au_names)), measurement)
 
     def labels_sha256(self, path: Path) -> str:
-        """The sha256 of what was read beside a video; of two different files, of both their sums."""
+        """The sha256 of the file read beside a video; of two files, of both their sums."""
         readers = (self.landmarker, self.action_units)
         told = {r.source_sha256(path) for r in readers if hasattr(r, "source_sha256")} - {""}
         return told.pop() if len(told) == 1 else _joint_sha256(told)
