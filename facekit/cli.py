@@ -5,9 +5,12 @@ Only this module prints and exits. Everything heavy is imported inside the comma
 """
 
 import dataclasses
+import errno
 import importlib.util
 import json
 import logging
+import os
+import signal
 import sys
 import tomllib
 import typing
@@ -19,7 +22,14 @@ from typing import Any, Final
 import click
 
 import facekit
-from facekit.errors import BadInput, BadShard, FacekitError, Interrupted, RunIncomplete
+from facekit.errors import (
+    BadInput,
+    BadShard,
+    DiskFull,
+    FacekitError,
+    Interrupted,
+    RunIncomplete,
+)
 from facekit.options import Measurement, Run, field_docs
 
 Command = Callable[..., Any]
@@ -28,6 +38,7 @@ _PATH: Final = click.Path(path_type=Path)
 
 def main() -> None:
     """Run the command line; every error of ours is one line and its own exit code."""
+    _open_standard_streams()
     try:
         refuse_shadowed()
         exit_code = cli(standalone_mode=False)
@@ -40,11 +51,22 @@ def main() -> None:
         sys.exit(problem.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped", 130)
-    except BrokenPipeError:
-        # The reader of our output, such as `head`, has left; that is no error of ours.
-        sys.stderr.close()
-        sys.exit(141)
+    except SystemExit:
+        # Click's way out, taken only when the reader of our output, such as `head`, has left.
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as problem:
+        full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+        where = f"{problem.filename}: " if problem.filename else ""
+        _fail(f"{where}{problem.strerror or problem}", DiskFull.exit_code if full else 1)
     sys.exit(exit_code)
+
+
+def _open_standard_streams() -> None:
+    """Put the null device where a stream was closed, lest a file or socket gets its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - for good
+            setattr(sys, name, stream)
 
 
 def refuse_shadowed() -> None:
@@ -102,11 +124,31 @@ def _read_config(context: click.Context, _: click.Parameter, path: Path | None) 
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise click.BadParameter(f"{path} cannot be read: {problem}") from problem
-    known = {parameter.name for parameter in context.command.params}
-    unknown = sorted(values.keys() - known)
-    if unknown:
-        raise click.BadParameter(f"{path}: {unknown[0]!r} is no option of {context.info_name}")
-    context.default_map = {**(context.default_map or {}), **values}
+    known = {_config_name(p): p for p in context.command.params if p.expose_value}
+    for name, value in values.items():
+        parameter = known.get(name.replace("-", "_"))
+        if parameter is None:
+            raise click.BadParameter(f"{path}: {name!r} is no option of {context.info_name}")
+        if not _fits(value, parameter):
+            raise click.BadParameter(f"{path}: {name} cannot be {value!r}")
+        context.default_map = {**(context.default_map or {}), str(parameter.name): value}
+
+
+def _config_name(parameter: click.Parameter) -> str:
+    """A parameter as a file calls it: its long flag without the dashes."""
+    return max(parameter.opts, key=len).lstrip("-").replace("-", "_")
+
+
+def _fits(value: object, parameter: click.Parameter) -> bool:
+    """Whether TOML gave the kind of value that the parameter takes; Click would make do."""
+    if parameter.nargs == -1:
+        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    is_switch = isinstance(parameter.type, click.types.BoolParamType)
+    if isinstance(value, bool) or is_switch:
+        return isinstance(value, bool) and is_switch
+    if parameter.type is click.INT:
+        return isinstance(value, int)
+    return isinstance(value, int | float | str)
 
 
 _config = click.option(
@@ -142,7 +184,7 @@ def cli(*, verbose: bool) -> None:
 
 @cli.command()
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("-o", "--out", type=_PATH, required=True, help="Folder for the shards.")
+@click.option("-o", "--out", required=True, help="Folder for the shards.")
 @click.option("--dataset", help="Take INPUTS as the root of a known layout, such as ffpp.")
 @_options_of(Measurement)
 @_options_of(Run)
@@ -150,7 +192,7 @@ def cli(*, verbose: bool) -> None:
 @_as_json
 @_quiet
 def extract(
-    *, inputs: tuple[str, ...], out: Path, as_json: bool, quiet: bool, **options: Any
+    *, inputs: tuple[str, ...], out: str, as_json: bool, quiet: bool, **options: Any
 ) -> None:
     """Turn raw videos into shards of faces, landmarks, action units and masks.
 
@@ -179,10 +221,10 @@ def extract(
 
 @cli.command()
 @click.argument("folders", nargs=-1, required=True, type=_PATH)
-@click.option("-o", "--out", type=_PATH, required=True, help="Folder for the merged shards.")
+@click.option("-o", "--out", required=True, help="Folder for the merged shards.")
 @click.option("--force", is_flag=True, help="Take over a lock that another run left behind.")
 @_quiet
-def merge(*, folders: tuple[Path, ...], out: Path, force: bool, quiet: bool) -> None:
+def merge(*, folders: tuple[Path, ...], out: str, force: bool, quiet: bool) -> None:
     """Join the shard folders of a job array into one: the same bytes as one run."""
     from pipelines.merge import merge as run
 

@@ -8,6 +8,7 @@ import ast
 import dataclasses
 import inspect
 import re
+import typing
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
@@ -24,6 +25,28 @@ _BACKEND = re.compile(r"[a-z][a-z0-9_-]*(:.+)?")
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise BadInput(message)
+
+
+def _require_types(options: "Measurement | Run") -> None:
+    """Refuse a value of another type than its field, before it is compared with a range.
+
+    A whole number where any would do becomes a float: 2 and 2.0 shall be stored as the same bytes.
+    """
+    for name, hint in typing.get_type_hints(type(options)).items():
+        value = getattr(options, name)
+        kind = str if typing.get_origin(hint) is Literal else hint
+        if type(value) is int and isinstance(0.0, kind):
+            value = float(value)
+            object.__setattr__(options, name, value)
+        _require(
+            isinstance(value, kind) and (kind is bool or not isinstance(value, bool)),
+            f"--{name.replace('_', '-')} must be {_named(kind)}, not {value!r}",
+        )
+
+
+def _named(kind: typing.Any) -> str:
+    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    return names.get(kind, "a number or unset")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +95,7 @@ class Measurement:
     """Store the crops; --no-images makes small shards of points and labels."""
 
     def __post_init__(self) -> None:
+        _require_types(self)
         _require(
             _FRAMES.fullmatch(self.frames) is not None,
             f"--frames must be a number, every:N or all, not {self.frames!r}",
@@ -142,6 +166,7 @@ class Run:
     """Where the workers run."""
 
     def __post_init__(self) -> None:
+        _require_types(self)
         _require(self.jobs >= 0, f"--jobs must be 0 or more, not {self.jobs}")
         _require(self.device in DEVICES, f"--device must be one of {DEVICES}, not {self.device!r}")
         _require(self.timeout > 0, f"--timeout must be above 0 s, not {self.timeout}")

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from facekit import shards
+from facekit import schema, shards
 from facekit.options import Measurement, Run
 from facekit.video import Video
 from pipelines import jobs
+from pipelines.signals import stopping
 from pipelines.summary import Estimate
 from pipelines.workers import Workers
 
@@ -33,6 +34,9 @@ def estimate(
 
     Returns:
         What all of it would take.
+
+    Raises:
+        Interrupted: a signal came.
     """
     count = min(SAMPLE, len(videos))
     chosen = [videos[i * len(videos) // count] for i in range(count)]
@@ -41,7 +45,7 @@ def estimate(
         "device": run.device,
         "header": None,
     }
-    faces = part_bytes = 0
+    faces = part_bytes = failed = 0
     began_s = time.monotonic()
     seconds = 0.0
     with tempfile.TemporaryDirectory() as scratch:
@@ -49,24 +53,30 @@ def estimate(
             (v.key, {"do": "measure", "video": jobs.video_to(v), "part": f"{scratch}/{i}.h5"})
             for i, v in enumerate(chosen)
         )
-        with Workers(
-            "pipelines.jobs:measuring",
-            config,
-            jobs=1,
-            timeout_s=run.timeout,
-            max_rss_mib=run.max_rss,
-        ) as workers:
+        with (
+            Workers(
+                "pipelines.jobs:measuring",
+                config,
+                jobs=1,
+                timeout_s=run.timeout,
+                max_rss_mib=run.max_rss,
+            ) as workers,
+            stopping(workers),
+        ):
             for outcome in workers.run(tasks):
                 result = outcome.result or {}
+                failed += result.get("status") not in schema.SUCCESSES
                 faces += result.get("faces", 0)
                 part_bytes += result.get("part_bytes", 0)
                 seconds += outcome.duration_s
+            jobs.pass_on_warnings(workers.info)
     start_s = time.monotonic() - began_s - seconds
     scale = len(videos) / count if count else 0.0
     workers_count = max(1, min(run.jobs or os.cpu_count() or 1, len(videos)))
     return Estimate(
         videos=len(videos),
         measured=count,
+        failed=failed,
         faces=math.ceil(faces * scale),
         shard_bytes=math.ceil(part_bytes * scale),
         duration_s=start_s + seconds * scale / workers_count,

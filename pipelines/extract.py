@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from facekit import schema, shards
 from facekit.errors import BadInput, DiskFull
@@ -15,11 +15,14 @@ from pipelines import jobs, lock, manifest, packing, summary
 from pipelines.ledger import LedgerRow, write_csv
 from pipelines.packing import Group, KeyedTask, ShardPlan
 from pipelines.progress import Progress
-from pipelines.run_folder import RunFolder, ShardContent
+from pipelines.run_folder import RunFolder, ShardContent, part_name
 from pipelines.signals import stopping
 from pipelines.workers import Outcome, Workers
 
 OnProgress = Callable[[Progress], None]
+
+_SURE_FRAMES: Final = 250
+"""Ten seconds: beyond that no video is sure to have as many frames as were asked for."""
 
 
 def extract(
@@ -62,15 +65,23 @@ def extract(
     measurement, run = split_options(options)
     listed = [inputs] if isinstance(inputs, (str, Path)) else list(inputs)
     index, count = run.part_of()
-    videos = manifest.part_of(manifest.videos_of(listed, dataset=dataset), index, count)
-    path = Path(out) if count == 1 else Path(out) / f"part-{index:05d}-of-{count:05d}"
+    if not str(out):
+        raise BadInput("--out is empty; give a folder for the shards")
+    videos = manifest.videos_of(listed, dataset=dataset)
+    if count > len(videos):
+        raise BadInput(
+            f"--part {run.part}: there are {len(videos)} videos, so at most as many parts"
+        )
+    path = Path(out) if count == 1 else Path(out) / part_name(index, count)
     folder = RunFolder(path)
+    folder.refuse_file()
+    share = manifest.part_of(videos, index, count)
     if run.dry_run:
-        return _Extraction(folder, videos, measurement, run, on_progress, began_s).estimate()
+        return _Extraction(folder, share, measurement, run, on_progress, began_s).estimate()
     folder.make()
     with lock.locked(path, force=run.force):
         folder.remove_leftovers()
-        return _Extraction(folder, videos, measurement, run, on_progress, began_s).carry_out()
+        return _Extraction(folder, share, measurement, run, on_progress, began_s).carry_out()
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[Measurement, Run]:
@@ -129,15 +140,14 @@ class _Extraction:
         """Say what would be done, from a few videos measured into a folder that is thrown away."""
         from pipelines import estimate
 
-        return dataclasses.replace(
-            self._summary(),
-            estimate=estimate.estimate(
-                self._pending, self._measurement, self._run, folder=self._folder.path
-            ),
+        found = estimate.estimate(
+            self._pending, self._measurement, self._run, folder=self._folder.path
         )
+        return dataclasses.replace(self._summary(), estimate=found)
 
     def carry_out(self) -> summary.Extraction:
         """Measure what is pending, pack, and publish the manifest last."""
+        self._folder.make(parts=True)
         due = self._start_over_from_stale()
         if self._pending:
             self._require_room()
@@ -152,6 +162,7 @@ class _Extraction:
         with self._workers() as workers, stopping(workers):
             # One worker first: it fetches model files once for all, and fails before any is read.
             info = workers.start()
+            jobs.pass_on_warnings(info)
             if info:
                 self._devices = info["devices"]
                 self._header = jobs.header_from(info["header"])
@@ -263,7 +274,7 @@ class _Extraction:
         """Refuse at the door what cannot fit, where the number of frames is known beforehand."""
         if not (self._measurement.frames.isdigit() and self._measurement.face == "largest"):
             return
-        faces = int(self._measurement.frames) * len(self._pending)
+        faces = min(int(self._measurement.frames), _SURE_FRAMES) * len(self._pending)
         shards.require_free(
             self._folder.path,
             int(1.2 * faces * shards.bytes_per_face(self._measurement)),
@@ -272,14 +283,14 @@ class _Extraction:
     def _publish(self) -> None:
         rows = [self._settled[key] for key in self._videos]
         write_csv(self._folder.ledger_csv, rows)
-        if not self._folder.manifest.exists():
+        if not (self._folder.manifest.exists() and shards.verify(self._folder.path).ok):
             shards.write_manifest(self._folder.path)
         self._folder.remove_parts()
 
     def _summary(self) -> summary.Extraction:
         return summary.of_rows(
             self._folder.path,
-            self._settled.values(),
+            [self._settled[key] for key in self._videos if key in self._settled],
             pending=len(self._videos) - len(self._settled),
             strict=self._run.strict,
             duration_s=time.monotonic() - self._began_s,

@@ -1,20 +1,25 @@
 """What a worker process does: measure a video into its part, pack parts into a shard."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facekit import shards
-from facekit.errors import BadInput, BadVideo
+from facekit.errors import BadInput, BadShard, BadVideo
 from facekit.faces import VideoRecord
 from facekit.options import Measurement
 from facekit.schema import Provenance
+from facekit.shards.seal import check_seal
 from facekit.video import Video
 
 if TYPE_CHECKING:
     from facekit.measure import Backends
+
+log = logging.getLogger(__name__)
 
 Task = dict[str, Any]
 Job = Callable[[Task, Callable[[], None]], dict[str, Any]]
@@ -31,10 +36,13 @@ def measuring(config: Mapping[str, Any]) -> Job:
         BadInput: the folder was begun with other models or package versions.
         MissingWeights: a model file is not at hand and cannot be fetched.
     """
+    from facekit import devices
     from facekit.measure import Backends
 
+    devices.one_thread()
     measurement = Measurement(**config["measurement"])
-    models = Backends.load(measurement, device=config["device"])
+    with _warnings() as warnings:
+        models = Backends.load(measurement, device=config["device"])
     header = shards.Header(
         provenance=models.provenance(measurement),
         size_px=measurement.size,
@@ -43,7 +51,7 @@ def measuring(config: Mapping[str, Any]) -> Job:
     if config["header"] is not None:
         _refuse_other(header_from(config["header"]).provenance, header.provenance)
     models.warm_up(measurement)
-    return _Measuring(measurement, models, header)
+    return _Measuring(measurement, models, header, warnings)
 
 
 def packing(config: Mapping[str, Any]) -> Job:
@@ -55,12 +63,49 @@ def packing(config: Mapping[str, Any]) -> Job:
     return functools.partial(_pack, header_from(config["header"]))
 
 
+@contextlib.contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """What facekit warns of meanwhile, to be handed up: nobody reads a worker's own log."""
+    messages: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    logger, handler = logging.getLogger("facekit"), Handler(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield messages
+    finally:
+        logger.removeHandler(handler)
+
+
+def pass_on_warnings(info: Mapping[str, Any]) -> None:
+    """Log what a worker warned of while it loaded its models.
+
+    Args:
+        info: what the job says of itself; empty where no worker got that far.
+    """
+    for message in info.get("warnings", ()):
+        log.warning("%s", message)
+
+
 class _Measuring:
-    def __init__(self, measurement: Measurement, models: "Backends", header: shards.Header) -> None:
+    def __init__(
+        self,
+        measurement: Measurement,
+        models: "Backends",
+        header: shards.Header,
+        warnings: list[str],
+    ) -> None:
         self._measurement = measurement
         self._models = models
         self._header = header
-        self.info = {"devices": models.devices, "header": header_to(header)}
+        self.info = {
+            "devices": models.devices,
+            "header": header_to(header),
+            "warnings": warnings,
+        }
 
     def __call__(self, task: Task, progress: Callable[[], None]) -> dict[str, Any]:
         if task["do"] != "measure":
@@ -109,9 +154,7 @@ def _pack(header: shards.Header, task: Task, progress: Callable[[], None]) -> di
     """Build one shard from parts, or take one apart into parts; then remove what is used up."""
     shard = Path(task["shard"])
     if task["do"] == "unpack":
-        for key, part in task["parts"].items():
-            shards.pack([(shard, key)], Path(part), header=header, progress=progress)
-        shard.unlink()
+        _unpack(header, shard, task["parts"], progress)
         return {}
     sources = [
         (Path(source["file"]), source["key"])
@@ -119,10 +162,34 @@ def _pack(header: shards.Header, task: Task, progress: Callable[[], None]) -> di
         else VideoRecord(video=video_from(source["video"]), status=source["status"])
         for source in task["sources"]
     ]
-    shards.pack(sources, shard, header=header, progress=progress)
+    try:
+        shards.pack(sources, shard, header=header, progress=progress)
+    except BadShard:
+        _remove_damaged(map(Path, task["remove"]))
+        raise
     for used in task["remove"]:
         Path(used).unlink(missing_ok=True)
     return {}
+
+
+def _unpack(
+    header: shards.Header, shard: Path, parts: Mapping[str, str], progress: Callable[[], None]
+) -> None:
+    try:
+        for key, part in parts.items():
+            shards.pack([(shard, key)], Path(part), header=header, progress=progress)
+    except BadShard as problem:
+        raise BadShard(f"{problem}; remove {shard}, its videos are measured anew") from problem
+    shard.unlink()
+
+
+def _remove_damaged(parts: Iterable[Path]) -> None:
+    """Remove the parts that a shard cannot be made of, for the next run to measure them anew."""
+    for part in parts:
+        try:
+            check_seal(part)
+        except BadShard:
+            part.unlink(missing_ok=True)
 
 
 def header_to(header: shards.Header) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Ledger:
     """The file `ledger.jsonl` of a run folder.
 
     A line is appended and synced when an attempt ends. A torn last line, all that a kill can
-    leave behind, is ignored and cut off; that input is taken up again.
+    leave behind, is ignored; that input is taken up again.
 
     Args:
         path: the file; made by the first `append`.
@@ -88,9 +88,13 @@ class Ledger:
                     f"{self.path} line {number} cannot be read; remove the line and run again"
                 ) from problem
             rows[row.key] = row
-        if lines[-1]:
-            os.truncate(self.path, self.path.stat().st_size - len(lines[-1]))
         return rows
+
+    def cut_torn_line(self) -> None:
+        """Cut a torn last line off, for the next to stand on its own; only under the lock."""
+        if self.path.exists():
+            whole, newline, _ = self.path.read_bytes().rpartition(b"\n")
+            os.truncate(self.path, len(whole) + len(newline))
 
     def append(self, row: LedgerRow) -> None:
         """Add a row and wait until it is on the disk.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from facekit.errors import BadInput, FolderLocked
+from facekit.shards.disk import disk_full
 
 NAME: Final = ".facekit.lock"
 
@@ -36,9 +37,15 @@ def locked(folder: Path, *, force: bool = False) -> Iterator[None]:
     True
     """
     path = folder / NAME
-    if force:
-        path.unlink(missing_ok=True)
-    _take(path)
+    try:
+        with disk_full(path):
+            if force:
+                path.unlink(missing_ok=True)
+            _take(path)
+    except OSError as problem:
+        raise BadInput(
+            f"{path} cannot be written: {problem.strerror}; give another folder"
+        ) from problem
     try:
         yield
     finally:
@@ -53,8 +60,6 @@ def _take(path: Path) -> None:
         except FileExistsError:
             _release_if_stale(path)
             continue
-        except OSError as problem:
-            raise BadInput(f"{path.parent} cannot be written to: {problem.strerror}") from problem
         with os.fdopen(descriptor, "w") as lock:
             lock.write(mine)
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from facekit import shards
-from facekit.errors import DiskFull, FacekitError
+from facekit.errors import BadShard, DiskFull, FacekitError
 from facekit.options import Run
 from pipelines import jobs
 from pipelines.ledger import LedgerRow
@@ -147,6 +147,7 @@ def raise_if_unpacked(outcome: Outcome, folder: Path) -> None:
     """Say why a shard was not written.
 
     Raises:
+        BadShard: what it is made of is damaged; the next run measures that anew.
         DiskFull: no room is left.
         FacekitError: anything else; the next run takes it up again.
     """
@@ -154,7 +155,8 @@ def raise_if_unpacked(outcome: Outcome, folder: Path) -> None:
         return
     if ran_out_of_room(outcome, folder):
         raise DiskFull(f"no room left in {folder}; make room and run the same command again")
-    raise FacekitError(
+    kind = BadShard if outcome.error_kind == "BadShard" else FacekitError
+    raise kind(
         f"{folder / outcome.key} could not be written: {outcome.reason}; run the same command again"
     )
 

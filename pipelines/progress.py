@@ -1,7 +1,11 @@
 """What people see while a run goes on: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
+import logging
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
+
+log = logging.getLogger(__name__)
 
 LINES_EVERY_S: Final = 30.0
 """How often a line is written where there is no terminal."""
@@ -50,6 +54,8 @@ class Progress:
 class ProgressBar:
     """Shows `Progress` on a stream: tqdm's bar on a terminal, a line now and then elsewhere.
 
+    Where the stream takes no more, such as a closed pipe, the run goes on unseen.
+
     Args:
         stream: where to write.
     """
@@ -58,9 +64,19 @@ class ProgressBar:
         self._stream = stream
         self._bar: Any = None
         self._next_line_s = 0.0
+        self._unseen = False
 
     def __call__(self, progress: Progress) -> None:
         """Show where the run stands now."""
+        if self._unseen:
+            return
+        try:
+            self._show(progress)
+        except OSError as problem:
+            self._unseen = True
+            log.info("progress is not shown any more: %s", problem)
+
+    def _show(self, progress: Progress) -> None:
         if self._stream.isatty():
             self._draw(progress)
         elif progress.elapsed_s >= self._next_line_s or progress.done == progress.total:
@@ -71,7 +87,8 @@ class ProgressBar:
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self._bar is not None:
-            self._bar.close()
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                self._bar.close()
 
     def _draw(self, progress: Progress) -> None:
         from tqdm import tqdm

@@ -29,6 +29,7 @@ class Estimate:
     Args:
         videos: videos to measure.
         measured: videos that were measured for the estimate.
+        failed: of these, how many failed.
         faces: faces expected.
         shard_bytes: bytes of the shards expected.
         duration_s: wall time expected with the workers asked for.
@@ -37,6 +38,7 @@ class Estimate:
 
     videos: int
     measured: int
+    failed: int
     faces: int
     shard_bytes: int
     duration_s: float
@@ -46,8 +48,10 @@ class Estimate:
         """The estimate as people read it."""
         if not self.videos:
             return ["dry run: nothing is left to do"]
+        failed = f", of which {self.failed} failed" if self.failed else ""
         return [
-            f"dry run: {self.videos} videos to do; measured {self.measured} of them for this",
+            f"dry run: {self.videos} videos to do; measured {self.measured} of them for this"
+            + failed,
             f"  about {self.faces} faces, {size(self.shard_bytes)}, {duration(self.duration_s)}; "
             f"{size(self.free_bytes)} are free",
         ]

@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,13 +24,13 @@ HEAVY = (
 )
 
 
-def _facekit(*arguments, **environment):
+def _facekit(*arguments, cwd=None):
     return subprocess.run(
         [sys.executable, "-m", "facekit", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **environment},
+        cwd=cwd,
     )
 
 
@@ -102,10 +101,10 @@ def test_a_name_that_is_not_exported_is_no_attribute():
         (["extract", ".", "-o", "out", "--face", "best"], 2, "--face"),
         (["extract", ".", "-o", "out", "--detector", "nobody"], 2, "nobody"),
         (["extract", ".", "-o", "out", "--dataset", "nothing"], 2, "ffpp"),
-        (["verify", "missing"], 65, "missing"),
-        (["inspect", "missing"], 65, "missing"),
-        (["preview", "missing"], 65, "missing"),
-        (["diff", "missing", "missing"], 65, "missing"),
+        (["verify", "missing"], 2, "missing"),
+        (["inspect", "missing"], 2, "missing"),
+        (["preview", "missing"], 2, "missing"),
+        (["diff", "missing", "missing"], 2, "missing"),
         (["merge", "missing", "-o", "out"], 2, "missing"),
         (["weights", "fetch", "nothing"], 2, "nothing"),
         (["nothing"], 2, "nothing"),
@@ -132,6 +131,15 @@ def test_bad_input_gets_one_line_and_its_exit_code(tmp_path, arguments, exit_cod
         ("frames = ", "cannot be read"),
         ("frame = '8'", "'frame' is no option"),
         ("frames = 'many'", "--frames"),
+        ("frames = ['8']", "frames cannot be ['8']"),
+        ("images = 3", "images cannot be 3"),
+        ("align = []", "align cannot be []"),
+        ("json = 1", "json cannot be 1"),
+        ("jobs = 1.5", "jobs cannot be 1.5"),
+        ("jobs = true", "jobs cannot be True"),
+        ("timeout = 2020-01-01", "timeout cannot be datetime.date(2020, 1, 1)"),
+        ("config = 'other.toml'", "'config' is no option"),
+        ("inputs = 'videos'", "inputs cannot be 'videos'"),
     ],
 )
 def test_a_bad_config_file_is_named(tmp_path, content, said):
@@ -154,10 +162,51 @@ def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path):
     assert values["size"] == 224
 
 
+@pytest.mark.parametrize(
+    ("content", "name", "value"),
+    [
+        ("json = true", "as_json", True),
+        ("max-rss = 512", "max_rss", 512),
+        ("max_rss = 512", "max_rss", 512),
+        ("frames = 8", "frames", "8"),
+        ("margin = 2", "margin", 2.0),
+        ("inputs = ['a', 'b']", "inputs", ("a", "b")),
+    ],
+)
+def test_a_config_file_calls_options_as_the_flags_do(tmp_path, content, name, value):
+    config = tmp_path / "extract.toml"
+    config.write_text(content)
+    given = [] if name == "inputs" else ["in"]
+    arguments = [*given, "-o", "out", "--config", str(config)]
+    with cli.extract.make_context("extract", arguments) as context:
+        assert context.params[name] == value
+
+
+@pytest.mark.parametrize(
+    ("redirections", "exit_code", "said"),
+    [
+        ("<&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+        ("2>&- >/dev/null", 0, ""),
+        (">/dev/full", 74, "facekit: No space left on device"),
+        ("| true; exit ${PIPESTATUS[0]}", 141, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full_cost_no_traceback(redirections, exit_code, said):
+    ran = subprocess.run(
+        ["bash", "-c", f"'{sys.executable}' -m facekit doctor {redirections}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == exit_code, ran.stderr
+    assert ran.stderr.strip() == said
+
+
 def test_another_package_of_one_of_our_names_is_refused(tmp_path):
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines" / "__init__.py").write_text("")
-    ran = _facekit("doctor", PYTHONPATH=str(tmp_path))
+    ran = _facekit("doctor", cwd=tmp_path)
     assert ran.returncode == 2
     assert str(tmp_path) in ran.stderr
     assert "Traceback" not in ran.stderr

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 
 import pytest
 
@@ -53,6 +54,32 @@ def test_a_run_out_of_range_names_the_flag_and_the_value(options, named):
     with pytest.raises(BadInput) as caught:
         Run(**options)
     assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        (Measurement, {"frames": 8}, "--frames must be text, not 8"),
+        (Measurement, {"detector": None}, "--detector must be text, not None"),
+        (Measurement, {"face": 1}, "--face must be text, not 1"),
+        (Measurement, {"align": 1}, "--align must be true or false, not 1"),
+        (Measurement, {"margin": "wide"}, "--margin must be a number, not 'wide'"),
+        (Measurement, {"margin": True}, "--margin must be a number, not True"),
+        (Measurement, {"min_score": "0.5"}, "--min-score must be a number or unset, not '0.5'"),
+        (Measurement, {"size": 224.0}, "--size must be a whole number, not 224.0"),
+        (Run, {"jobs": "2"}, "--jobs must be a whole number, not '2'"),
+        (Run, {"jobs": True}, "--jobs must be a whole number, not True"),
+        (Run, {"part": 1}, "--part must be text, not 1"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(kind, options, said):
+    with pytest.raises(BadInput, match=f"^{re.escape(said)}$"):
+        kind(**options)
+
+
+def test_a_whole_number_is_stored_as_the_float_it_means():
+    whole, exact = Measurement(margin=2, min_score=1), Measurement(margin=2.0, min_score=1.0)
+    assert json.dumps(whole.as_json()) == json.dumps(exact.as_json())
 
 
 @pytest.mark.parametrize("frames", ["1", "32", "every:1", "every:10", "all"])

@@ -11,8 +11,8 @@ from trials import PLUGINS, make_faces
 
 import facekit
 from facekit import shards
-from facekit.errors import BadInput, DiskFull, FolderLocked
-from pipelines import lock
+from facekit.errors import BadInput, BadShard, DiskFull, FacekitError, FolderLocked
+from pipelines import lock, packing
 from pipelines.extract import extract, split_options
 
 LIMITS = {"timeout": 30.0, "max_rss": 700}
@@ -246,6 +246,96 @@ def test_a_disk_without_room_is_refused_at_the_door(clips, tmp_path, options, mo
     monkeypatch.setattr("shutil.disk_usage", lambda path: full)
     with pytest.raises(DiskFull):
         extract(clips, tmp_path / "out", **options)
+
+
+def test_more_frames_than_any_video_has_need_no_room(clips, tmp_path, options):
+    many = {**options, "frames": "1000000000000"}
+    assert extract(clips / "a/one.mp4", tmp_path / "out", **many).faces == 20
+
+
+@pytest.mark.parametrize(
+    ("out", "changed", "said"),
+    [
+        ("", {}, "--out is empty"),
+        ("file", {}, "file is a file"),
+        ("file/below", {}, "file is a file"),
+        ("file", {"dry_run": True}, "file is a file"),
+        ("n" * 256, {}, "cannot be used for output"),
+        ("out", {"part": "7/7"}, "there are 6 videos"),
+        ("out", {"part": "1/7"}, "there are 6 videos"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_at_the_door(
+    clips, tmp_path, monkeypatch, options, out, changed, said
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match=said):
+        extract(clips, out, **options, **changed)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_refused_run_leaves_nothing_in_a_complete_folder(undisturbed, clips, options):
+    names = sorted(path.name for path in undisturbed[0].iterdir())
+    with pytest.raises(BadInput):
+        extract(clips, undisturbed[0], **{**options, "size": 96})
+    assert sorted(path.name for path in undisturbed[0].iterdir()) == names
+
+
+def test_a_dry_run_tells_of_what_failed(clips, tmp_path, options):
+    found = extract(clips / "b/text.mp4", tmp_path / "out", **options, dry_run=True)
+    assert found.estimate.failed == 1
+    assert "of which 1 failed" in found.lines()[0]
+
+
+def test_a_damaged_manifest_is_written_anew(undisturbed, clips, tmp_path, options):
+    out = shutil.copytree(undisturbed[0], tmp_path / "out")
+    (out / shards.MANIFEST_NAME).write_text("{")
+    extract(clips, out, **options)
+    assert _files(out) == _files(undisturbed[0])
+
+
+def test_a_damaged_shard_is_never_called_complete(undisturbed, clips, tmp_path, options):
+    out = shutil.copytree(undisturbed[0], tmp_path / "out")
+    shard = out / "faces-00000.h5"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    (out / shards.MANIFEST_NAME).unlink()
+    with pytest.raises(BadShard, match=shard.name):
+        extract(clips, out, **options)
+    shard.unlink()
+    extract(clips, out, **options)
+    assert _files(out) == _files(undisturbed[0])
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied"])
+def test_a_damaged_part_costs_its_own_video(
+    undisturbed, clips, tmp_path, options, monkeypatch, damage
+):
+    """The parts of a run that could not pack; then one of them is damaged."""
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "pack_task", lambda shard, sources, remove: (shard.name, {"do": ""}))
+        with pytest.raises(FacekitError, match="faces-00000"):
+            extract(clips, tmp_path / "out", **options)
+    part = sorted((tmp_path / "out/parts").glob("*.h5"))[0]
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 255
+    part.write_bytes({"cut": content[:4000], "flipped": content, "emptied": b""}[damage])
+    if damage == "flipped":
+        with pytest.raises(BadShard, match="run the same command again"):
+            extract(clips, tmp_path / "out", **options)
+    assert extract(clips, tmp_path / "out", **options).statuses == undisturbed[1].statuses
+    assert _files(tmp_path / "out") == _files(undisturbed[0])
+
+
+def test_what_a_worker_warns_of_while_it_loads_reaches_the_log(
+    clips, tmp_path, options, monkeypatch, caplog
+):
+    """Such as --device cuda where there is none."""
+    monkeypatch.setenv("FACEKIT_TEST_WARNING", "RUNS ON THE CPU")
+    extract(clips / "a/one.mp4", tmp_path / "out", **options)
+    assert [r.getMessage() for r in caplog.records] == ["RUNS ON THE CPU"]
 
 
 @pytest.mark.parametrize(

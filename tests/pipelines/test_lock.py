@@ -70,6 +70,14 @@ def test_force_takes_over_any_lock(tmp_path):
         assert json.loads((tmp_path / NAME).read_text())["host"] == socket.gethostname()
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_in_the_place_of_the_lock_is_named(tmp_path, force):
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(BadInput, match=NAME), locked(tmp_path, force=force):
+        pass
+    assert (tmp_path / NAME).is_dir()
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(BadInput, match="missing"), locked(tmp_path / "missing"):
         pass

@@ -49,6 +49,29 @@ def test_a_terminal_gets_a_bar_with_pace_and_failures():
     assert "8.0 faces/s, 1 failed" in stream.getvalue()
 
 
+class Broken(io.StringIO):
+    """A stream whose reader has left after the first line."""
+
+    def write(self, text):
+        if self.tell():
+            raise BrokenPipeError
+        return super().write(text)
+
+
+class BrokenTerminal(Broken, Terminal):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Broken, BrokenTerminal])
+def test_a_stream_that_takes_no_more_stops_nobody(kind):
+    stream = kind()
+    bar = ProgressBar(stream)
+    for done in range(1, 5):
+        bar(_at(done, 40.0 * done))
+    bar.close()
+    assert stream.tell() > 0
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
