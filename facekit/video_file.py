@@ -324,10 +324,25 @@ def _fps(stream: Any) -> float:
 
 def _display_matrix(frame: Any) -> npt.NDArray[np.int32]:
     """Row-vector transform from stored to shown pixels; identity where the file has none."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # PyAV cannot list side data beside one of a kind it does not know, such as a photograph's
+        # EXIF; the angle it still gives, so only a mirrored picture would go unnoticed.
+        return _turn(-frame.rotation)
     if data is None:
         return np.eye(3, dtype=np.int32)
     return np.frombuffer(bytes(data), np.int32).reshape(3, 3)
+
+
+def _turn(clockwise_deg: int) -> npt.NDArray[np.int32]:
+    """The matrix of a turn by a multiple of 90 degrees.
+
+    >>> _turn(90).tolist()
+    [[0, 1, 0], [-1, 0, 0], [0, 0, 1]]
+    """
+    cosine, sine = ((1, 0), (0, 1), (-1, 0), (0, -1))[round(clockwise_deg / 90) % 4]
+    return np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]], np.int32)
 
 
 def _is_turned(matrix: npt.NDArray[np.int32]) -> bool:

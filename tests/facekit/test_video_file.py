@@ -2,13 +2,14 @@
 
 import random
 import struct
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 from clips import copy_packets, make_clip
 
-from facekit import video
+from facekit import video, video_file
 from facekit.errors import BadVideo
 
 FRAMES = 40
@@ -339,3 +340,21 @@ def test_streams_that_turn_up_late_do_no_harm(tmp_path):
         data[at + 2] ^= 0x01
     reading, _ = read(written(tmp_path / "b.ts", bytes(data)))
     assert reading.status != "ok"
+
+
+@pytest.mark.parametrize(
+    ("counter_clockwise_deg", "quarter_turns"), [(0, 0), (90, 1), (-90, -1), (180, 2), (-180, 2)]
+)
+def test_the_angle_is_taken_where_side_data_cannot_be_listed(counter_clockwise_deg, quarter_turns):
+    class Unlisted:
+        def get(self, name):
+            raise ValueError("31 is not a valid Type")
+
+    frame = SimpleNamespace(side_data=Unlisted(), rotation=counter_clockwise_deg)
+    image_HWC = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    upright = video_file._upright(image_HWC, video_file._display_matrix(frame))
+    np.testing.assert_array_equal(upright, np.rot90(image_HWC, quarter_turns))
+
+
+def test_a_photograph_with_exif_is_read(pyfeat_clips):
+    assert video.probe(pyfeat_clips / "multi_face.jpg").frames_expected == 1
