@@ -25,6 +25,7 @@ import facekit
 from facekit.errors import (
     BadInput,
     BadShard,
+    BadWeights,
     DiskFull,
     FacekitError,
     Interrupted,
@@ -341,5 +342,5 @@ def weights_verify() -> None:
     for check in wrong:
         click.echo(str(check), err=True)
     if wrong:
-        raise BadShard(f"{len(wrong)} model files are not what their name says")
+        raise BadWeights(f"{len(wrong)} model files are not what their name says")
     click.echo("every model file at hand is what its name says")

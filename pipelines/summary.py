@@ -118,11 +118,12 @@ class Extraction:
         shown = [f"  {row.key}: {row.status}: {row.reason}" for row in self.failures[:most]]
         more = len(self.failures) - len(shown)
         rest = [f"  and {more} more"] if more else []
+        can_change = any(row.status not in schema.SUCCESSES for row in self.failures)
         return [
             f"{len(self.failures)} inputs failed; all of them are in {self.out / 'ledger.csv'}:",
             *shown,
             *rest,
-            "try them again with --retry failed",
+            *(["try them again with --retry failed"] if can_change else []),
         ]
 
 

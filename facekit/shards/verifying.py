@@ -113,7 +113,7 @@ def verify(
     1 shards, 1 problems; 0 faces of 0 videos are sound (names, lengths and counts compared)
     """
     path = Path(path)
-    if not path.exists():
+    if not (path.is_dir() or path.is_file()):
         raise BadInput(f"{path}: no such file or folder")
     paths, manifest, problems = _listing(path) if path.is_dir() else ([path], None, [])
     broken = _broken_bytes(paths, manifest, deep=deep)
@@ -146,7 +146,7 @@ def rebuild_manifest(folder: Path | str) -> Manifest:
         The manifest, now written: the same bytes as the one that was lost.
 
     Raises:
-        BadInput: there is no shard at all.
+        BadInput: it is no folder, or holds no shard at all.
         BadShard: a shard is damaged, missing or measured otherwise, or an intact manifest says
             that the shards are not what they were. Nothing is written then.
 
@@ -159,6 +159,8 @@ def rebuild_manifest(folder: Path | str) -> Manifest:
     /faces-00000.h5: no facekit shard, or its first bytes are damaged; no manifest written
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is no folder; a manifest is written for a folder of shards")
     report = verify(folder, deep=True)
     others = [problem for problem in report.problems if problem.where != MANIFEST_NAME]
     if others:

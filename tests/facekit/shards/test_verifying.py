@@ -1,5 +1,6 @@
 """What `verify` finds, what it survives, and what a rebuilt manifest never says."""
 
+import os
 import shutil
 import sys
 
@@ -300,3 +301,17 @@ def test_rubbish_within_a_valid_seal(tmp_path):
     report = verify(tmp_path, deep=True)
     assert report.shards == 40
     assert len({problem.where for problem in report.problems} - {MANIFEST_NAME}) >= 20
+
+
+@pytest.mark.parametrize("check", [verify, rebuild_manifest])
+def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path, check):
+    os.mkfifo(tmp_path / "faces-00000.h5")
+    with pytest.raises(BadInput, match=r"faces-00000\.h5"):
+        check(tmp_path / "faces-00000.h5")
+
+
+def test_no_manifest_is_rebuilt_for_a_lone_file(tmp_path):
+    (tmp_path / "text.h5").write_text("no shard")
+    with pytest.raises(BadInput, match="no folder"):
+        rebuild_manifest(tmp_path / "text.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["text.h5"]
