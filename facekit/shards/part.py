@@ -1,9 +1,9 @@
 """A part: one video's faces in a file of its own, streamed, published when the video ends."""
 
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
@@ -21,7 +21,7 @@ BLOCK_ROWS: Final = 64
 """Faces copied at once from file to file: the chunk of the widest compressed column."""
 
 
-class PartWriter:
+class PartWriter(AbstractContextManager["PartWriter"]):
     """Writes the faces of one video; nothing has the part's name until it is whole.
 
     Args:
@@ -139,15 +139,7 @@ class PartWriter:
         for path in (self._draft, self._kept):
             path.unlink(missing_ok=True)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._discard()
 
 

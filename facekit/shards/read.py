@@ -3,11 +3,11 @@
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 
@@ -97,7 +97,7 @@ def _require_lengths(folder: Path, lengths: Mapping[str, int]) -> None:
             raise BadShard(f"{path}: missing or cut; see facekit verify {folder}")
 
 
-class Shards:
+class Shards(AbstractContextManager["Shards"]):
     """Faces of a dataset: sized, sliceable, picklable. Made by `open_shards`.
 
     Files are opened when first needed, in the process that needs them, so it can be passed to
@@ -290,13 +290,5 @@ class Shards:
         while self._files:
             self._files.popitem()[1].close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -1,9 +1,8 @@
 """Rows in, whole chunks out: the one way in which any shard is written."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import h5py
 import numpy as np
@@ -67,7 +66,7 @@ class _Table:
             dataset[start:stop] = array[start:stop]
 
 
-class ShardWriter:
+class ShardWriter(AbstractContextManager["ShardWriter"]):
     """Writes one shard; memory is one chunk a column, whatever the number of rows.
 
     Args:
@@ -132,13 +131,5 @@ class ShardWriter:
             self._file.close()
             self._sink.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

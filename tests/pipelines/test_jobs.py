@@ -2,6 +2,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import cv2
 import pytest
 
 from facekit import shards
@@ -86,3 +87,13 @@ def test_a_shard_taken_apart_and_packed_again_is_the_same(tmp_path):
     job({"do": "pack", "shard": str(shard), "sources": stored, "remove": remove}, _nothing)
     assert shard.read_bytes() == whole
     assert [path.name for path in tmp_path.iterdir()] == [shard.name]
+
+
+def test_a_measuring_worker_keeps_to_one_thread(plugins):
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    options = dataclasses.asdict(Measurement(**plugins))
+    job = jobs.measuring({"measurement": options, "device": "cpu", "header": None})
+    assert cv2.getNumThreads() == 1
+    assert job.info["devices"]["detector"] == "cpu"
+    cv2.setNumThreads(before)
