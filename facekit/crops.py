@@ -157,9 +157,7 @@ def cut(
     square = _square_of(affine, size_px)
     if square is None:
         return _warp(image_HWC, affine, size_px)
-    rows = _lines(square.top, square.side, image_HWC.shape[0])
-    columns = _lines(square.left, square.side, image_HWC.shape[1])
-    return _resize(_gather(image_HWC, rows, columns), size_px)
+    return _resize(_region(image_HWC, square), size_px)
 
 
 def to_crop(
@@ -232,21 +230,40 @@ def _square_of(affine: npt.NDArray[np.floating], size_px: int) -> Square | None:
     return square if all(abs(v - n) < slack for v, n in zip(exact, square, strict=True)) else None
 
 
-def _lines(start: int, side: int, limit: int) -> npt.NDArray[np.intp]:
-    """Rows or columns of the frame to read, its border repeated beyond it."""
-    count = min(side, READ_SIDE_PX)
-    lines = start + np.floor((np.arange(count) + 0.5) * (side / count))
-    return np.asarray(np.clip(lines, 0, limit - 1), np.intp)
+def _region(image_HWC: npt.NDArray[np.uint8], square: Square) -> npt.NDArray[np.uint8]:
+    """The pixels of a square, the frame's border repeated beyond it; chosen ones of a huge one."""
+    import cv2
 
-
-def _gather(
-    image_HWC: npt.NDArray[np.uint8], rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
-) -> npt.NDArray[np.uint8]:
-    top, left = int(rows[0]), int(columns[0])
-    within = image_HWC[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1]
-    if within.shape[:2] == (len(rows), len(columns)):
+    height, width = image_HWC.shape[:2]
+    if square.side > READ_SIDE_PX:
+        rows, columns = (_chosen(at, square.side) for at in (square.top, square.left))
+        rows, columns = rows.clip(0, height - 1), columns.clip(0, width - 1)
+        return np.asarray(image_HWC[rows[:, None], columns])
+    top, bottom, above, below = _overlap(square.top, square.side, height)
+    left, right, before, after = _overlap(square.left, square.side, width)
+    within = image_HWC[top:bottom, left:right]
+    if within.shape[:2] == (square.side, square.side):
         return within
-    return within[rows[:, None] - top, columns - left]
+    made = cv2.copyMakeBorder(within, above, below, before, after, cv2.BORDER_REPLICATE)
+    return np.asarray(made, np.uint8)
+
+
+def _chosen(start: int, side: int) -> npt.NDArray[np.intp]:
+    """`READ_SIDE_PX` rows or columns, evenly chosen."""
+    steps = (np.arange(READ_SIDE_PX) + 0.5) * (side / READ_SIDE_PX)
+    return np.asarray(start + np.floor(steps), np.intp)
+
+
+def _overlap(start: int, side: int, limit: int) -> tuple[int, int, int, int]:
+    """First and last + 1 line of the frame to read, at least one, and how many lie either side.
+
+    >>> _overlap(-3, 5, 10), _overlap(8, 5, 10), _overlap(-9, 5, 10), _overlap(20, 5, 10)
+    ((0, 2, 3, 0), (8, 10, 0, 3), (0, 1, 4, 0), (9, 10, 0, 4))
+    """
+    first = min(max(start, 0), limit - 1)
+    last = max(min(start + side, limit), first + 1)
+    before = min(first - start, side - 1) if start < 0 else 0
+    return first, last, before, side - (last - first) - before
 
 
 def _resize(region_HWC: npt.NDArray[np.uint8], size_px: int) -> npt.NDArray[np.uint8]:

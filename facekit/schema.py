@@ -7,7 +7,7 @@ Letters in shapes: S side of the crop in pixels, A number of action units.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 FORMAT: Final = 1
@@ -82,8 +82,11 @@ class Column:
         return tuple(letters[n] if isinstance(n, str) else n for n in self.shape)
 
 
-def _by_name(*columns: Column) -> Mapping[str, Column]:
-    return {column.name: column for column in columns}
+def _by_name(*columns: Column, chunk_rows: int | None = None) -> Mapping[str, Column]:
+    return {
+        column.name: replace(column, chunk_rows=chunk_rows or column.chunk_rows)
+        for column in columns
+    }
 
 
 COLUMNS: Final[Mapping[str, Column]] = _by_name(
@@ -156,7 +159,7 @@ COLUMNS: Final[Mapping[str, Column]] = _by_name(
         shape=(MASKS, MASK_SIDE_PX, MASK_SIDE_PX),
         unit="0..255",
         meaning="the masks of `facekit.au_masks.MASK_AUS`, drawn from the ellipses",
-        chunk_rows=64,
+        chunk_rows=16,
         gzip=4,
     ),
 )
@@ -194,6 +197,7 @@ VIDEOS: Final[Mapping[str, Column]] = _by_name(
         unit="frames",
         meaning="sampled frames on which a kept face stands",
     ),
+    chunk_rows=16,  # a part holds one video, and pays for a whole chunk of each column
 )
 """One row a video, whatever its status, in order of key."""
 

@@ -173,6 +173,9 @@ class _Extraction:
                     self._settle(outcome)
                     due.extend(self._plan.due(self._settled))
                     self._show()
+            # What has become due since goes to the same workers: they need not be started.
+            packing.pack_all(workers, [self._pack_task(*one) for one in due], self._folder.path)
+            due.clear()
 
     def _workers(self) -> Workers:
         return Workers(
@@ -295,6 +298,7 @@ class _Extraction:
             strict=self._run.strict,
             duration_s=time.monotonic() - self._began_s,
             devices=self._devices,
+            embedded=self._measurement.embedded_roles(),
         )
 
 

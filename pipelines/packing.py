@@ -139,8 +139,23 @@ def run_packing(tasks: Iterable[KeyedTask], folder: Path, header: shards.Header,
         ) as workers,
         stopping(workers),
     ):
-        for outcome in workers.run(tasks):
-            raise_if_unpacked(outcome, folder)
+        pack_all(workers, tasks, folder)
+
+
+def pack_all(workers: Workers, tasks: Iterable[KeyedTask], folder: Path) -> None:
+    """Do these tasks in workers that are there already.
+
+    Args:
+        workers: their job knows how to pack.
+        tasks: from `pack_task` and `unpack_task`.
+        folder: where the shards lie.
+
+    Raises:
+        DiskFull: no room is left.
+        FacekitError: a shard could not be written.
+    """
+    for outcome in workers.run(tasks):
+        raise_if_unpacked(outcome, folder)
 
 
 def raise_if_unpacked(outcome: Outcome, folder: Path) -> None:

@@ -4,6 +4,7 @@ An HDF5 file can point at other files, run filters from plug-ins, hold Python ob
 size. A shard does none of that: each part of it is compared with what this facekit would write.
 """
 
+import functools
 from typing import Any, Final
 
 import h5py
@@ -123,6 +124,7 @@ def _dataset(group: h5g.GroupID, column: schema.Column, row_shape: tuple[int, ..
     return rows
 
 
+@functools.cache
 def _type_of(column: schema.Column) -> h5t.TypeID:
     return h5t.py_create(layout.dtype_of(column), logical=True)
 

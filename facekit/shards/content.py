@@ -105,6 +105,6 @@ def _masks_agree(block: Mapping[str, Array], header: Header) -> bool:
     from facekit import au_masks
 
     ellipses_NE5 = np.asarray(block["au_ellipses"], np.float32)
-    drawn = au_masks.quantise(au_masks.render(ellipses_NE5, size_px=header.size_px))
+    drawn = au_masks.render_stored(ellipses_NE5, size_px=header.size_px)
     apart = np.abs(drawn.astype(np.int16) - block["au_mask"].astype(np.int16))
     return bool((apart <= MASK_TOLERANCE).all())

@@ -87,7 +87,8 @@ class ShardFile(AbstractContextManager["ShardFile"]):
             BadShard: the data fails its checksum.
         """
         with damaged(self.path):
-            return {name: self._file["videos"][name][:] for name in schema.VIDEOS}
+            videos = self._file["videos"]
+            return {name: videos[name][:] for name in schema.VIDEOS}
 
     def close(self) -> None:
         """Close the file."""

@@ -172,8 +172,14 @@ def dtype_of(column: schema.Column) -> np.dtype[Any]:
     return made
 
 
-def create(file: h5py.File, header: Header) -> None:
-    """Lay out an empty shard: attributes, and every dataset with no rows."""
+def create(
+    file: h5py.File, header: Header
+) -> tuple[dict[str, h5py.Dataset], dict[str, h5py.Dataset]]:
+    """Lay out an empty shard: attributes, and every dataset with no rows.
+
+    Returns:
+        The datasets of the faces and those of the videos, by name.
+    """
     for name, value in header.attributes().items():
         if isinstance(value, bytes):
             dtype = h5py.string_dtype("utf-8", len(value))
@@ -181,15 +187,22 @@ def create(file: h5py.File, header: Header) -> None:
         else:
             file.attrs.create(name, np.array(value, "<i8"))
     shapes = header.shapes()
-    for name, column in header.stored().items():
-        _create_dataset(file, column, shapes[name])
-    videos = file.create_group("videos", track_times=False)
-    for column in schema.VIDEOS.values():
-        _create_dataset(videos, column, column.row_shape(size_px=0, au_count=0))
+    faces = {
+        name: _create_dataset(file, column, shapes[name])
+        for name, column in header.stored().items()
+    }
+    group = file.create_group("videos", track_times=False)
+    videos = {
+        name: _create_dataset(group, column, column.row_shape(size_px=0, au_count=0))
+        for name, column in schema.VIDEOS.items()
+    }
+    return faces, videos
 
 
-def _create_dataset(group: h5py.Group, column: schema.Column, row_shape: tuple[int, ...]) -> None:
-    group.create_dataset(
+def _create_dataset(
+    group: h5py.Group, column: schema.Column, row_shape: tuple[int, ...]
+) -> h5py.Dataset:
+    return group.create_dataset(
         column.name,
         shape=(0, *row_shape),
         maxshape=(None, *row_shape),
@@ -198,7 +211,6 @@ def _create_dataset(group: h5py.Group, column: schema.Column, row_shape: tuple[i
         compression=column.gzip or None,
         fletcher32=True,
         track_times=False,
-        rdcc_nbytes=0,  # the writer gives whole chunks; a cache would only delay a full disk
     )
 
 

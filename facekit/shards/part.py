@@ -18,7 +18,7 @@ from facekit.shards.layout import Array, Header
 from facekit.shards.writer import ShardWriter
 
 BLOCK_ROWS: Final = 64
-"""Faces copied at once from file to file: the chunk of the widest compressed column."""
+"""Faces copied at once from file to file: whole chunks of every column that is wide."""
 
 
 class PartWriter(AbstractContextManager["PartWriter"]):

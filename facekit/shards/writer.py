@@ -23,9 +23,11 @@ class _Table:
     multiples of the smallest chunk: the same rows give the same bytes in blocks of any length.
     """
 
-    def __init__(self, group: h5py.Group, columns: Mapping[str, schema.Column]) -> None:
+    def __init__(
+        self, datasets: Mapping[str, h5py.Dataset], columns: Mapping[str, schema.Column]
+    ) -> None:
         self.rows = 0
-        self._datasets = {name: group[name] for name in columns}
+        self._datasets = datasets
         self._pending = {
             name: np.zeros(dataset.chunks, dataset.dtype)
             for name, dataset in self._datasets.items()
@@ -78,11 +80,16 @@ class ShardWriter(AbstractContextManager["ShardWriter"]):
         self._path = path
         self._sink = Sink(path)
         self._file = h5py.File(
-            self._sink, "w", libver=layout.LIBVER, userblock_size=SEAL_BYTES, track_order=False
+            self._sink,
+            "w",
+            libver=layout.LIBVER,
+            userblock_size=SEAL_BYTES,
+            track_order=False,
+            rdcc_nbytes=0,  # whole chunks are given: a cache would only delay a full disk
         )
-        layout.create(self._file, header)
-        self._faces = _Table(self._file, header.stored())
-        self._videos = _Table(self._file["videos"], schema.VIDEOS)
+        faces, videos = layout.create(self._file, header)
+        self._faces = _Table(faces, header.stored())
+        self._videos = _Table(videos, schema.VIDEOS)
 
     @property
     def rows(self) -> int:

@@ -357,6 +357,17 @@ def test_stored_ellipses_give_the_stored_masks_again():
         np.testing.assert_array_equal(again[0], masks[face], strict=True)
 
 
+@pytest.mark.parametrize("size_px", [112, 224, 500])
+def test_what_a_shard_stores_is_drawn_and_quantised_at_once(size_px):
+    ellipses_NE5 = au_masks.ellipses(noisy_faces(8, sigma_px=6.0) * (size_px / 224))
+    ellipses_NE5[1] = 0.0
+    ellipses_NE5[2, 3] = np.nan
+    want = au_masks.quantise(au_masks.render(ellipses_NE5, size_px=size_px))
+    got = au_masks.render_stored(ellipses_NE5, size_px=size_px)
+    np.testing.assert_array_equal(got, want, strict=True)
+    assert got[0].max() == 255
+
+
 @pytest.mark.parametrize(
     ("values", "want"),
     [([], []), ([0.0, 1.0], [0, 255]), ([0.5 / 255, 0.4999 / 255, 254.5 / 255], [1, 0, 255])],
@@ -381,6 +392,7 @@ def test_jaa_shares_masks(group):
         (lambda: au_masks.ellipses(np.zeros((1, 49, 2))), r"not \(1, 49, 2\)"),
         (lambda: au_masks.ellipses(np.zeros((1, 68, 2)), profile="eac"), "'eac'.*default, jaa"),
         (lambda: au_masks.render(np.zeros((24, 5))), r"\(N, 24, 5\), not \(24, 5\)"),
+        (lambda: au_masks.render_stored(np.zeros((24, 5))), r"\(N, 24, 5\), not \(24, 5\)"),
         (lambda: au_masks.render_torch(torch.zeros(1, 15, 5)), r"not \(1, 15, 5\)"),
         (lambda: au_masks.render(np.zeros((1, 24, 5)), size_px=0), "above 0 px"),
         (lambda: au_masks.render(np.zeros((1, 24, 5)), side_px=-1), "above 0 px"),

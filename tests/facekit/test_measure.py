@@ -112,6 +112,7 @@ def test_many_people_in_many_blocks(weights_dir, pyfeat_clips, tmp_path, monkeyp
     options = Measurement(
         detector="insightface:scrfd_500m_kps",
         landmarker="mobilefacenet",
+        au="none",
         frames="all",
         face=face,
         images=False,

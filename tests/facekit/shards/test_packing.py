@@ -170,7 +170,7 @@ def test_faces_of_another_video_do_not_slip_in(tmp_path):
 
 
 def test_video_table_over_many_chunks(tmp_path):
-    """Beyond 512 videos their table takes several chunks; the bytes still agree."""
+    """Beyond 16 videos their table takes several chunks; the bytes still agree."""
     records = [making.failed(f"{i:04}") for i in range(1500)]
     pack(records, tmp_path / "x.h5", header=making.HEADER)
     keys = [each.video.key for each in records]

@@ -267,13 +267,13 @@ audit.main()
         ("os._exit(3)", "ended with exit code 3"),
         ("os._exit(0)", "ended with exit code 0"),
         ("raise SystemError('of its own')", "exit code 1: SystemError: of its own"),
-        ("os.kill(os.getpid(), signal.SIGSTOP)", "took over 1 s"),
+        ("os.kill(os.getpid(), signal.SIGSTOP)", "took over 5 s"),
     ],
 )
 def test_a_file_that_kills_its_reader_costs_one_problem(whole_dataset, monkeypatch, what, reason):
     child = (sys.executable, "-P", "-c", READER.format(what=what))
     monkeypatch.setattr(verifying, "CHILD", child)
-    monkeypatch.setattr(verifying, "IDLE_S", 1.0 if "SIGSTOP" in what else 60.0)
+    monkeypatch.setattr(verifying, "IDLE_S", 5.0 if "SIGSTOP" in what else 60.0)
     report = verify(whole_dataset)
     assert [problem.where for problem in report.problems] == ["faces-00000.h5"]
     assert reason in report.problems[0].what

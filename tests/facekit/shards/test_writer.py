@@ -21,7 +21,7 @@ def _write(path, made, cuts):
 
 @pytest.fixture(scope="module")
 def in_one_block(tmp_path_factory):
-    """Rows 0 to 519 cross the edge of every chunk there is: 8, 64 and 512."""
+    """Rows 0 to 519 cross the edge of every chunk there is: 8, 16 and 512."""
     made = making.columns(520)
     return made, _write(tmp_path_factory.mktemp("one") / "a.h5", made, [])
 

@@ -1,20 +1,31 @@
 """Real backends behind a stopwatch: what a worker spends in decoding and in models.
 
-`--detector timed:NAME:MODEL` and `--landmarker timed:NAME:MODEL`; the seconds go to the file that
-`FACEKIT_TIMES` names, one JSON line a call.
+`--detector timed:NAME:MODEL`, `--landmarker timed:NAME:MODEL` and `--au timed:NAME:MODEL`; the
+seconds go to the file that `FACEKIT_TIMES` names, one JSON line a call.
 """
 
+import functools
 import json
 import os
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
-from facekit import detectors, landmarkers, video
+from facekit import action_units, detectors, landmarkers, video
 
 
-def _note(what, seconds):
-    with Path(os.environ["FACEKIT_TIMES"]).open("a") as file:
-        file.write(json.dumps([what, seconds]) + "\n")
+@functools.cache
+def _times():
+    return Path(os.environ["FACEKIT_TIMES"]).open("a", buffering=1)
+
+
+@contextmanager
+def _timed(what):
+    began_s = time.perf_counter()
+    try:
+        yield
+    finally:
+        _times().write(json.dumps([what, time.perf_counter() - began_s]) + "\n")
 
 
 class _TimedReading:
@@ -25,11 +36,8 @@ class _TimedReading:
         return self
 
     def __next__(self):
-        began_s = time.perf_counter()
-        try:
+        with _timed("decode"):
             return next(self._reading)
-        finally:
-            _note("decode", time.perf_counter() - began_s)
 
     def __getattr__(self, name):
         return getattr(self._reading, name)
@@ -39,38 +47,47 @@ def _time_decoding():
     sample = video.sample
 
     def timed_sample(*arguments, **options):
-        began_s = time.perf_counter()
-        reading = sample(*arguments, **options)
-        _note("decode", time.perf_counter() - began_s)
-        return _TimedReading(reading)
+        with _timed("decode"):
+            return _TimedReading(sample(*arguments, **options))
 
     video.sample = timed_sample
 
 
-class TimedDetector:
+class _Timed:
+    def __init__(self, model):
+        self._model = model
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
+
+
+class TimedDetector(_Timed):
     def __init__(self, model, *, device, min_score):
-        self._model = detectors.load(model, device=device, min_score=min_score)
+        super().__init__(detectors.load(model, device=device, min_score=min_score))
         _time_decoding()
 
-    def __getattr__(self, name):
-        return getattr(self._model, name)
-
     def __call__(self, images_HWC):
-        began_s = time.perf_counter()
-        found = self._model(images_HWC)
-        _note("detector", time.perf_counter() - began_s)
-        return found
+        with _timed("detector"):
+            return self._model(images_HWC)
 
 
-class TimedLandmarker:
+class TimedLandmarker(_Timed):
     def __init__(self, model, *, device):
-        self._model = landmarkers.load(model, device=device)
-
-    def __getattr__(self, name):
-        return getattr(self._model, name)
+        super().__init__(landmarkers.load(model, device=device))
 
     def __call__(self, faces):
-        began_s = time.perf_counter()
-        points = self._model(faces)
-        _note("landmarker", time.perf_counter() - began_s)
-        return points
+        with _timed("landmarker"):
+            return self._model(faces)
+
+
+class TimedActionUnits(_Timed):
+    def __init__(self, model, *, device):
+        super().__init__(action_units.load(model, device=device))
+
+    def __call__(self, faces):
+        with _timed("action units"):
+            return self._model(faces)
+
+    def finish(self):
+        with _timed("action units"):
+            return self._model.finish()
