@@ -20,8 +20,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	@touch $@
 
 demo: $(VENV)/.installed  ## install, extract a real clip, draw what was measured: demo/preview.png
-	$(BIN)/facekit weights fetch yunet_2023mar pfld_68
-	$(BIN)/facekit extract "$(CLIP)" -o demo/shards --detector yunet --landmarker pfld
+	$(BIN)/facekit extract "$(CLIP)" -o demo/shards
 	$(BIN)/facekit verify demo/shards --deep
 	$(BIN)/facekit preview demo/shards -o demo/preview.png
 	@echo "look at demo/preview.png"

@@ -22,9 +22,7 @@ def clip_of_pyfeat() -> Path:
 
 def main(video: Path, out: Path) -> None:
     """Extract, verify, look."""
-    found = facekit.extract(
-        video, out / "shards", frames="8", detector="yunet", landmarker="pfld", jobs=1
-    )
+    found = facekit.extract(video, out / "shards", frames="8", jobs=1)
     print("\n".join(found.lines()))
     report = facekit.verify(out / "shards", deep=True)
     print("\n".join(report.lines()))

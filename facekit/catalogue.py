@@ -18,6 +18,8 @@ _SCRFD: Final = (
     "https://raw.githubusercontent.com/hpc203/scrfd-opencv/"
     "eee7bf1ee0dbe9615d8d8caaa53702e0d2dca001/weights/"
 )
+_EMBEDDED: Final = "research only (facekit/models/WEIGHTS_LICENSE)"
+_REINSTALL: Final = "it comes with facekit: install facekit again"
 _MODEL_ZOO: Final = "https://github.com/deepinsight/insightface/releases/download/"
 
 
@@ -47,6 +49,7 @@ class Known:
         needs_word: whether the user has to accept the licence before a download.
         pack: the archive at `urls`, where the file is a member of one.
         note: what to do where there is no address.
+        embedded: whether the file lies in the package itself, in `facekit/models`.
     """
 
     file: str
@@ -57,9 +60,34 @@ class Known:
     needs_word: bool = True
     pack: Pack | None = None
     note: str = ""
+    embedded: bool = False
 
 
 KNOWN: Final[Mapping[str, Known]] = {
+    "lite_detector": Known(
+        file="lite_detector.safetensors",
+        licence=_EMBEDDED,
+        sha256="2595a92ac925ced3ff937ee7a68755487c7644cb69cc31a3c82ab71ff3705f4a",
+        size_bytes=965_622,
+        note=_REINSTALL,
+        embedded=True,
+    ),
+    "lite_landmarker": Known(
+        file="lite_landmarker.safetensors",
+        licence=_EMBEDDED,
+        sha256="b5429fdffff41702bc441d5e406bb35c377efbd20dca969376e4192fb90febd6",
+        size_bytes=1_927_664,
+        note=_REINSTALL,
+        embedded=True,
+    ),
+    "lite_action_units": Known(
+        file="lite_action_units.safetensors",
+        licence=_EMBEDDED,
+        sha256="eccbdca9903b111643433cc0a542011c1314e03578c45b6584e645f7914df325",
+        size_bytes=30_560,
+        note=_REINSTALL,
+        embedded=True,
+    ),
     "buffalo_l": Known(
         file="det_10g.onnx",
         licence=_INSIGHTFACE,

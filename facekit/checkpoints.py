@@ -1,4 +1,4 @@
-"""PyTorch weight files into networks, with no trust in what the file holds."""
+"""Weight files of PyTorch and safetensors into networks, with no trust in what the file holds."""
 
 import pickle
 import struct
@@ -30,21 +30,27 @@ def fill(network: "torch.nn.Module", path: Path, name: str) -> None:
     """Load a file of weights into a network and set it to evaluation.
 
     Nothing but tensors is read from the file. The prefix `module.`, which training on several
-    GPUs leaves in front of each name, is taken off.
+    GPUs leaves in front of each name, is taken off. Numbers take the network's own precision: half
+    precision in the file is only how it is stored.
 
     Args:
         network: takes the weights, every one of them.
-        path: the file.
+        path: the file; `.safetensors` is read as that, any other as PyTorch's own.
         name: what the network is called, for the error.
 
     Raises:
         BadWeights: the file is damaged, or holds another network.
     """
     import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict({key.removeprefix("module."): x for key, x in state.items()})
-    except _UNREADABLE as error:
+    except (*_UNREADABLE, SafetensorError) as error:
         raise BadWeights(f"{path} does not hold the weights of {name}") from error
     network.eval()

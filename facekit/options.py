@@ -10,6 +10,7 @@ import inspect
 import re
 import typing
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -18,7 +19,15 @@ from facekit.errors import BadInput
 DEVICES: Final = ("auto", "cpu", "cuda")
 FACES: Final = ("largest", "all")
 MASK_PROFILES: Final = ("default", "jaa")
+ROLES: Final = ("detector", "landmarker", "au")
+PRESETS: Final = {
+    "lite": {"detector": "lite", "landmarker": "lite", "au": "lite"},
+    "paper": {"detector": "insightface", "landmarker": "fan", "au": "openface"},
+}
+"""The backends that a preset stands for, by role; a backend that is named wins over it."""
+
 _FRAMES = re.compile(r"all|every:[1-9]\d*|[1-9]\d*")
+_SHARE = re.compile(r"\d?\.?\d{1,9}")
 _BACKEND = re.compile(r"[a-z][a-z0-9_-]*(:.+)?")
 
 
@@ -27,7 +36,7 @@ def _require(condition: bool, message: str) -> None:
         raise BadInput(message)
 
 
-def _require_types(options: "Measurement | Run") -> None:
+def _require_types(options: "Measurement | Run | Statistics") -> None:
     """Refuse a value of another type than its field, before it is compared with a range.
 
     A whole number where any would do becomes a float: 2 and 2.0 shall be stored as the same bytes.
@@ -55,6 +64,8 @@ class Measurement:
 
     >>> Measurement(frames="every:10").frames
     'every:10'
+    >>> Measurement(preset="paper", detector="yunet").landmarker
+    'fan'
     >>> Measurement(margin=0.5)
     Traceback (most recent call last):
     ...
@@ -64,8 +75,12 @@ class Measurement:
     frames: str = "32"
     """Frames of each video: a number (evenly spaced), every:N, or all."""
 
-    detector: str = "insightface"
-    """Face detector, NAME[:MODEL]: insightface, retinaface, yunet, or an installed plug-in."""
+    preset: Literal["lite", "paper"] = "lite"
+    """Backends: lite (embedded, no download) or paper (large, downloaded, for publication)."""
+
+    detector: str = ""
+    """Face detector, NAME[:MODEL]: lite, insightface, retinaface, yunet, or an installed plug-in;
+    unset takes the preset's."""
 
     min_score: float | None = None
     """Detections below this score do not count; unset takes the detector's own threshold."""
@@ -82,11 +97,13 @@ class Measurement:
     align: bool = False
     """Turn the crop upright by a similarity through the five points."""
 
-    landmarker: str = "fan"
-    """68-point landmarker, NAME[:MODEL]: fan, mobilefacenet, pfld, openface-csv."""
+    landmarker: str = ""
+    """68-point landmarker, NAME[:MODEL]: lite, fan, mobilefacenet, pfld, openface-csv; unset takes
+    the preset's."""
 
-    au: str = "none"
-    """Action unit labels, NAME[:PATH]: none, pyfeat, openface-csv."""
+    au: str = ""
+    """Action unit labels, NAME[:PATH]: lite, openface, pyfeat, openface-csv, none; unset
+    takes the preset's."""
 
     mask_profile: Literal["default", "jaa"] = "default"
     """AU mask table: default, or jaa (one region for 12/14/15, 23/24/25 and 17/26)."""
@@ -100,8 +117,13 @@ class Measurement:
             _FRAMES.fullmatch(self.frames) is not None,
             f"--frames must be a number, every:N or all, not {self.frames!r}",
         )
-        for name in ("detector", "landmarker", "au"):
-            value = getattr(self, name)
+        _require(
+            self.preset in PRESETS,
+            f"--preset must be one of {tuple(PRESETS)}, not {self.preset!r}",
+        )
+        for name in ROLES:
+            value = getattr(self, name) or PRESETS[self.preset][name]
+            object.__setattr__(self, name, value)
             _require(
                 _BACKEND.fullmatch(value) is not None,
                 f"--{name} must be NAME or NAME:MODEL, not {value!r}",
@@ -118,14 +140,30 @@ class Measurement:
             f"--mask-profile must be one of {MASK_PROFILES}, not {self.mask_profile!r}",
         )
 
+    @property
+    def consecutive(self) -> bool:
+        """Whether every frame of a video is looked at."""
+        return self.frames in ("all", "every:1")
+
+    def embedded_roles(self) -> tuple[str, ...]:
+        """The roles that facekit's own small models play.
+
+        >>> Measurement(detector="yunet").embedded_roles()
+        ('landmarker', 'au')
+        """
+        return tuple(role for role in ROLES if getattr(self, role).partition(":")[0] == "lite")
+
     def as_json(self) -> dict[str, object]:
         """The options as plain JSON values, in field order; of a path only its last part.
+
+        The preset is not among them: the backends it stood for are.
 
         >>> Measurement(detector="insightface:/models/mine.onnx").as_json()["detector"]
         'insightface:mine.onnx'
         """
         values = dataclasses.asdict(self)
-        for name in ("detector", "landmarker", "au"):
+        del values["preset"]
+        for name in ROLES:
             backend, colon, model = str(values[name]).partition(":")
             values[name] = backend + colon + re.split(r"[/\\]", model.rstrip("/\\"))[-1]
         return values
@@ -189,6 +227,64 @@ class Run:
         if match is None:
             raise BadInput(f"--part must look like 2/8, not {self.part!r}")
         return int(match[1]), int(match[2])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """What decides the result of `au_stats`; written into its stats.json.
+
+    >>> Statistics(volumes="0.2,0.8").shares()
+    (Fraction(1, 5), Fraction(4, 5))
+    >>> Statistics(volumes="20")
+    Traceback (most recent call last):
+    ...
+    facekit.errors.BadInput: --volumes must be shares such as 0.2,0.8, above 0 and at most 1, \
+not '20'
+    """
+
+    volumes: str = "1"
+    """Shares of the pairs to compare, such as 0.2,0.8; each is a comparison of its own."""
+
+    disjoint: bool = False
+    """Let no two volumes share a pair; otherwise the larger ones contain the smaller."""
+
+    seed: int = 0
+    """Decides which pairs a volume holds, and the resampling."""
+
+    bootstrap: int = 1000
+    """Resamples of the identity groups behind each 95 % interval."""
+
+    permutations: int = 10000
+    """Random exchanges of real and fake behind each p-value; all of them where they are fewer."""
+
+    def __post_init__(self) -> None:
+        _require_types(self)
+        self.shares()
+        for name, least in (("bootstrap", 100), ("permutations", 100)):
+            value = getattr(self, name)
+            _require(
+                least <= value <= 1_000_000,
+                f"--{name} must lie in {least} to 1000000, not {value}",
+            )
+
+    def shares(self) -> tuple[Fraction, ...]:
+        """The volumes as exact numbers, in the order given."""
+        texts = [text.strip() for text in self.volumes.split(",")]
+        right = all(_SHARE.fullmatch(text) for text in texts)
+        shares = tuple(Fraction(text) for text in texts) if right else ()
+        _require(
+            bool(shares) and all(0 < share <= 1 for share in shares),
+            f"--volumes must be shares such as 0.2,0.8, above 0 and at most 1, "
+            f"not {self.volumes!r}",
+        )
+        _require(
+            len(set(shares)) == len(shares), f"--volumes names a share twice: {self.volumes!r}"
+        )
+        _require(
+            not self.disjoint or sum(shares) <= 1,
+            f"--volumes must add up to at most 1 with --disjoint, not {self.volumes!r}",
+        )
+        return shares
 
 
 def field_docs(kind: type) -> dict[str, str]:

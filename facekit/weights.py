@@ -1,9 +1,10 @@
 """Model files: where they come from, what they must hash to, under which licence they stand.
 
-A model is named as in `KNOWN`, or by the path of a file or folder. A name is looked for in
-`$FACEKIT_WEIGHTS/NAME/FILE`, then in the cache (`$FACEKIT_CACHE/weights/NAME/FILE`, by default
-below `$XDG_CACHE_HOME/facekit` or `~/.cache/facekit`), then downloaded where its licence lets us.
-This is the only module that knows the network; `FACEKIT_OFFLINE=1` keeps it from using it.
+A model is named as in `KNOWN`, or by the path of a file or folder. An embedded one lies in the
+package and nowhere else. Any other name is looked for in `$FACEKIT_WEIGHTS/NAME/FILE`, then in the
+cache (`$FACEKIT_CACHE/weights/NAME/FILE`, by default below `$XDG_CACHE_HOME/facekit` or
+`~/.cache/facekit`), then downloaded where its licence lets us. This is the only module that knows
+the network; `FACEKIT_OFFLINE=1` keeps it from using it.
 """
 
 import errno
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 SILENCE_S: Final = 30.0
 """Seconds without a byte after which a download is given up."""
 
+_EMBEDDED: Final = Path(__file__).parent / "models"
 _BLOCK_BYTES: Final = 1 << 20
 _LARGEST_BYTES: Final = 2 << 30
 
@@ -224,6 +226,8 @@ def _cached(name: str, known: Known) -> Path:
 
 
 def _places(name: str, known: Known) -> list[Path]:
+    if known.embedded:
+        return [_EMBEDDED / known.file]
     given = os.environ.get("FACEKIT_WEIGHTS")
     first = [Path(given).expanduser() / name / known.file] if given else []
     return [*first, _cached(name, known)]
@@ -240,15 +244,17 @@ def _differs(known: Known, path: Path) -> bool:
 def _checked(name: str, known: Known, path: Path) -> ModelFile:
     sha256 = sha256_of(path)
     if known.sha256 not in (None, sha256):
+        remedy = known.note if known.embedded else "delete it and fetch it again"
         raise BadWeights(
-            f"{path} is not {name}: its sha256 is {sha256}, it should be {known.sha256}; "
-            "delete it and fetch it again"
+            f"{path} is not {name}: its sha256 is {sha256}, it should be {known.sha256}; {remedy}"
         )
     return ModelFile(name=name, path=path, sha256=sha256)
 
 
 def _how_to_get(name: str, known: Known) -> str:
     places = _places(name, known)
+    if known.embedded:
+        return f"model {name} is not at {places[0]}: {known.note}"
     if not known.urls:
         fetch_it = known.note
     else:

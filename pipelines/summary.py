@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,7 @@ class Extraction:
         shard_bytes: bytes of all shards.
         duration_s: wall time of this run.
         devices: role -> `cpu` or `cuda`, where each model really ran; empty if none had to.
+        embedded: the roles that facekit's own small models play.
         estimate: what the run would take; only for a dry run.
     """
 
@@ -87,6 +88,7 @@ class Extraction:
     shard_bytes: int
     duration_s: float
     devices: Mapping[str, str]
+    embedded: tuple[str, ...] = ()
     estimate: Estimate | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -108,9 +110,16 @@ class Extraction:
             ("shards", f"{size(self.shard_bytes)} in {self.out}"),
             ("device", ", ".join(sorted(set(self.devices.values()))) or "none needed"),
             ("time", duration(self.duration_s)),
+            *self._embedded_rows(),
         ]
         width = max(len(name) for name, _ in rows)
         return [f"{name:<{width}}  {value}" for name, value in rows] + self._failure_lines()
+
+    def _embedded_rows(self) -> list[tuple[str, str]]:
+        if not self.embedded:
+            return []
+        roles = ", ".join(self.embedded)
+        return [("models", f"lite {roles}: to begin with; for publication see --preset paper")]
 
     def _failure_lines(self, most: int = 10) -> list[str]:
         if not self.failures:
@@ -135,6 +144,7 @@ def of_rows(
     strict: bool = False,
     duration_s: float,
     devices: Mapping[str, str] | None = None,
+    embedded: Sequence[str] = (),
 ) -> Extraction:
     """Add up how the inputs ended.
 
@@ -145,6 +155,7 @@ def of_rows(
         strict: count a video without a face as a failure.
         duration_s: wall time of this run.
         devices: role -> `cpu` or `cuda`.
+        embedded: the roles that facekit's own small models play.
 
     >>> of_rows(Path("shards"), [LedgerRow(key="a", status="no_face")], duration_s=2.0).statuses
     {'no_face': 1}
@@ -162,6 +173,7 @@ def of_rows(
         shard_bytes=sum(path.stat().st_size for path in out.glob("faces-*.h5")),
         duration_s=duration_s,
         devices=devices or {},
+        embedded=tuple(embedded),
     )
 
 

@@ -45,4 +45,4 @@ PLUGINS = Path(__file__).parent / "plugins"
 def plugins(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Install the third party's backends of `tests/plugins`; gives the options that use them."""
     monkeypatch.syspath_prepend(str(PLUGINS))
-    return {"detector": "brightest", "landmarker": "oval"}
+    return {"detector": "brightest", "landmarker": "oval", "au": "none"}

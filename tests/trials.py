@@ -19,8 +19,8 @@ import psutil
 
 PLUGINS = Path(__file__).parent / "plugins"
 OPTIONS = (
-    *("--detector", "brightest", "--landmarker", "oval", "--frames", "all", "--size", "48"),
-    *("--jobs", "2", "--device", "cpu", "--quiet"),
+    *("--detector", "brightest", "--landmarker", "oval", "--au", "none"),
+    *("--frames", "all", "--size", "48", "--jobs", "2", "--device", "cpu", "--quiet"),
 )
 LOGS = ("ledger.jsonl", "ledger.csv", "parts", ".facekit.lock")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -72,8 +72,23 @@ class ActionUnits(Protocol):
         ...
 
 
+@runtime_checkable
+class OverTime(ActionUnits, Protocol):
+    """An AU engine whose labels of a frame can lean on the frames about it."""
+
+    consecutive: bool
+    """Whether every frame of a video is looked at; set once, before the first face, and with it
+    `mode` is settled. False until then."""
+
+    def finish(self, frames: int | None = None) -> AULabels | None:
+        """End the video, which has this many frames: a face may have been gone on the last."""
+        ...
+
+
 BUILT_IN: Final = {
+    "lite": "facekit.action_units.lite:LiteActionUnits",
     "none": "facekit.action_units.none:NoActionUnits",
+    "openface": "facekit.action_units.openface:OpenFaceActionUnits",
     "openface-csv": "facekit.action_units.openface_csv:OpenFaceCsv",
     "pyfeat": "facekit.action_units.pyfeat:PyFeatActionUnits",
 }

@@ -49,6 +49,7 @@ class Detector(Protocol):
 
 BUILT_IN: Final = {
     "insightface": "facekit.detectors.insightface:InsightFaceDetector",
+    "lite": "facekit.detectors.lite:LiteDetector",
     "retinaface": "facekit.detectors.retinaface:RetinaFaceDetector",
     "yunet": "facekit.detectors.yunet:YuNetDetector",
 }

@@ -30,6 +30,7 @@ class Landmarker(Protocol):
 
 
 BUILT_IN: Final = {
+    "lite": "facekit.landmarkers.lite:LiteLandmarker",
     "fan": "facekit.landmarkers.fan:FanLandmarker",
     "mobilefacenet": "facekit.landmarkers.mobilefacenet:MobileFaceNetLandmarker",
     "pfld": "facekit.landmarkers.pfld:PfldLandmarker",

@@ -22,7 +22,7 @@ def test_own_detector():
     assert _run("own_detector.py") == "box [160.0, 120.0, 480.0, 360.0] score 1.0\n"
 
 
-def test_first_extraction_and_then_torch(weights_dir, pyfeat_clips, tmp_path):
+def test_first_extraction_and_then_torch(pyfeat_clips, tmp_path):
     said = _run("first_extraction.py", pyfeat_clips / "single_face.mp4", tmp_path)
     assert "frames with a face  8 of 8" in said
     assert (tmp_path / "preview.png").stat().st_size > 50_000

@@ -7,9 +7,9 @@ from facekit.errors import BadInput
 @pytest.mark.parametrize(
     ("load", "spec", "said"),
     [
-        (detectors.load, "nobody", "insightface, retinaface, yunet"),
-        (landmarkers.load, "nobody", "fan, mobilefacenet, openface-csv, pfld"),
-        (action_units.load, "nobody", "none, openface-csv, pyfeat"),
+        (detectors.load, "nobody", "insightface, lite, retinaface, yunet"),
+        (landmarkers.load, "nobody", "fan, lite, mobilefacenet, openface-csv, pfld"),
+        (action_units.load, "nobody", "lite, none, openface, openface-csv, pyfeat"),
     ],
 )
 def test_an_unknown_backend_names_those_there_are(load, spec, said):

@@ -44,7 +44,8 @@ def test_help_imports_nothing_heavy():
 
 def test_the_commands_are_pinned():
     assert sorted(cli.cli.commands) == [
-        "diff", "doctor", "extract", "inspect", "merge", "preview", "verify", "weights",
+        "au-stats", "compare-au", "diff", "doctor", "extract", "inspect", "merge", "preview",
+        "verify", "weights",
     ]  # fmt: skip
     assert sorted(cli.weights.commands) == ["fetch", "list", "verify"]
 
@@ -56,12 +57,18 @@ def test_the_commands_are_pinned():
             "extract",
             "--align --au --config --dataset --detector --device --dry-run --engine --face --force "
             "--frames --images --jobs --json --landmarker --margin --mask-profile --max-rss "
-            "--min-score --out --part --quiet --retry --size --strict --timeout",
+            "--min-score --out --part --preset --quiet --retry --size --strict --timeout",
         ),
         ("merge", "--force --out --quiet"),
         ("inspect", "--json"),
         ("verify", "--deep --json --rebuild"),
         ("diff", "--json"),
+        (
+            "au-stats",
+            "--bootstrap --config --csv --disjoint --json --manifest --out --permutations --quiet "
+            "--seed --show-top --volumes",
+        ),
+        ("compare-au", "--json --min-positives --out --table"),
         ("preview", "--faces --key --masks --out"),
         ("doctor", "--json"),
     ],
@@ -73,8 +80,8 @@ def test_the_flags_are_pinned(command, flags):
 
 def test_the_exported_names_are_pinned():
     assert dir(facekit) == [
-        "FacekitError", "Measurement", "Run", "diff", "doctor", "extract", "inspect", "merge",
-        "open_shards", "preview", "verify",
+        "FacekitError", "Measurement", "Run", "Statistics", "au_stats", "compare_au", "diff",
+        "doctor", "extract", "inspect", "merge", "open_shards", "preview", "verify",
     ]  # fmt: skip
     for name in dir(facekit):
         assert callable(getattr(facekit, name))
@@ -105,6 +112,11 @@ def test_a_name_that_is_not_exported_is_no_attribute():
         (["inspect", "missing"], 2, "missing"),
         (["preview", "missing"], 2, "missing"),
         (["diff", "missing", "missing"], 2, "missing"),
+        (["compare-au", "missing", "missing"], 2, "missing"),
+        (["au-stats", "-o", "out"], 2, "no inputs"),
+        (["au-stats", "missing", "-o", "out"], 2, "missing"),
+        (["au-stats", "--csv", "missing", "-o", "out"], 2, "missing"),
+        (["au-stats", ".", "-o", "out", "--volumes", "20"], 2, "--volumes"),
         (["merge", "missing", "-o", "out"], 2, "missing"),
         (["weights", "fetch", "nothing"], 2, "nothing"),
         (["nothing"], 2, "nothing"),

@@ -16,7 +16,8 @@ from facekit.options import Measurement, Run, field_docs
         ({"frames": "every:0"}, "--frames"),
         ({"frames": "-3"}, "--frames"),
         ({"frames": "all "}, "--frames"),
-        ({"detector": ""}, "--detector"),
+        ({"preset": "heavy"}, "--preset"),
+        ({"detector": "Lite"}, "--detector"),
         ({"detector": "insightface:"}, "--detector"),
         ({"landmarker": "FAN"}, "--landmarker"),
         ({"au": ":x"}, "--au"),
@@ -99,6 +100,47 @@ def test_every_plan_of_frames_is_taken(frames):
 )
 def test_no_path_of_a_machine_is_stored(spec, stored):
     assert Measurement(detector=spec).as_json()["detector"] == stored
+
+
+@pytest.mark.parametrize(
+    ("options", "backends"),
+    [
+        ({}, ("lite", "lite", "lite")),
+        ({"preset": "lite"}, ("lite", "lite", "lite")),
+        ({"preset": "paper"}, ("insightface", "fan", "openface")),
+        ({"landmarker": "pfld"}, ("lite", "pfld", "lite")),
+        ({"preset": "paper", "detector": "lite:a"}, ("lite:a", "fan", "openface")),
+    ],
+)
+def test_a_preset_gives_the_backends_that_are_not_named(options, backends):
+    measurement = Measurement(**options)
+    assert (measurement.detector, measurement.landmarker, measurement.au) == backends
+
+
+def test_what_is_stored_names_the_backends_and_not_the_preset():
+    named = Measurement(preset="paper", detector="lite", landmarker="lite", au="lite")
+    assert named.as_json() == Measurement().as_json()
+    assert "preset" not in named.as_json()
+
+
+@pytest.mark.parametrize(
+    ("frames", "consecutive"), [("all", True), ("every:1", True), ("every:2", False), ("1", False)]
+)
+def test_which_plans_look_at_every_frame(frames, consecutive):
+    assert Measurement(frames=frames).consecutive is consecutive
+
+
+@pytest.mark.parametrize(
+    ("options", "roles"),
+    [
+        ({"preset": "paper"}, ()),
+        ({"preset": "paper", "au": "lite"}, ("au",)),
+        ({"detector": "lite:mine.safetensors", "au": "none"}, ("detector", "landmarker")),
+        ({"detector": "lite-like"}, ("landmarker", "au")),
+    ],
+)
+def test_the_roles_of_the_embedded_models(options, roles):
+    assert Measurement(**options).embedded_roles() == roles
 
 
 def test_a_measurement_survives_json():

@@ -55,8 +55,8 @@ def undisturbed(clips, tmp_path_factory):
     patch.syspath_prepend(str(PLUGINS))
     out = tmp_path_factory.mktemp("undisturbed") / "shards"
     found = extract(
-        clips, out, detector="brightest", landmarker="oval", frames="8", size=64, jobs=1,
-        device="cpu", **LIMITS,
+        clips, out, detector="brightest", landmarker="oval", au="none", frames="8", size=64,
+        jobs=1, device="cpu", **LIMITS,
     )  # fmt: skip
     patch.undo()
     return out, found

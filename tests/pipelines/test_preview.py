@@ -15,7 +15,10 @@ def folder(tmp_path_factory):
     for seed in range(3):
         make_faces(videos / f"{seed}.mp4", seed=seed)
     out = tmp_path_factory.mktemp("out")
-    extract(videos, out, detector="brightest", landmarker="oval", frames="4", jobs=1, images=False)
+    extract(
+        videos, out, detector="brightest", landmarker="oval", au="none", frames="4", jobs=1,
+        images=False,
+    )  # fmt: skip
     patch.undo()
     return out
 

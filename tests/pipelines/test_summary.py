@@ -52,6 +52,22 @@ def test_the_table_shows_ten_failures_and_counts_the_rest(tmp_path):
     assert lines[-1] == "try them again with --retry failed"
 
 
+@pytest.mark.parametrize(
+    ("embedded", "said"),
+    [
+        ((), None),
+        (("detector", "au"), "models              lite detector, au: to begin with; "),
+    ],
+)
+def test_a_run_with_embedded_models_says_so_in_one_line(tmp_path, embedded, said):
+    lines = of_rows(tmp_path, [], duration_s=1.0, embedded=embedded).lines()
+    named = [line for line in lines if line.startswith("models")]
+    assert [said is not None and line.startswith(said) for line in named] == [True] * len(
+        embedded[:1]
+    )
+    assert all("--preset paper" in line for line in named)
+
+
 def test_a_retry_is_not_promised_where_it_changes_nothing(tmp_path):
     lines = of_rows(tmp_path, [_row("a", "no_face")], strict=True, duration_s=1.0).lines()
     assert "1 inputs failed" in "\n".join(lines)

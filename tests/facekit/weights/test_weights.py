@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from email.message import Message
+from pathlib import Path
 from urllib.error import URLError
 from urllib.response import addinfourl
 
@@ -16,6 +17,8 @@ from fake_models import CONTENT, SUM, known, left_in_cache, put
 
 from facekit import weights
 from facekit.errors import BadInput, BadWeights, DiskFull, MissingWeights
+
+EMBEDDED = ("lite_detector", "lite_landmarker", "lite_action_units")
 
 
 @pytest.mark.parametrize("content", [b"", b"x", CONTENT, bytes(3_000_000)])
@@ -65,8 +68,36 @@ def test_a_path_is_taken_as_it_is(home, tmp_path):
 
 @pytest.mark.parametrize("text", ["", "no_such", "/no/such/file.onnx", "./yunet_2023mar"])
 def test_neither_name_nor_path(home, text):
-    with pytest.raises(MissingWeights, match="neither a file nor one of the models buffalo_l"):
+    with pytest.raises(MissingWeights, match="neither a file nor one of the models lite_detector"):
         weights.find(text)
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_an_embedded_model_comes_from_the_package_alone(home, monkeypatch, name):
+    """A file of its name elsewhere changes nothing: defaults never depend on what lies about."""
+    monkeypatch.setenv("FACEKIT_OFFLINE", "1")
+    (home / "given" / name).mkdir()
+    (home / "given" / name / weights.KNOWN[name].file).write_bytes(b"another")
+    found = weights.find(name)
+    assert found.path.parent.parent == Path(weights.__file__).parent
+    assert found.sha256 == weights.KNOWN[name].sha256
+    assert weights.fetch(name) == found
+
+
+def test_a_damaged_embedded_model_is_refused_with_what_to_do(home, monkeypatch):
+    shipped = weights.find("lite_detector").path.read_bytes()
+    (home / "models").mkdir()
+    damaged = shipped[:-1] + bytes([shipped[-1] ^ 1])
+    (home / "models" / "lite_detector.safetensors").write_bytes(damaged)
+    monkeypatch.setattr(weights, "_EMBEDDED", home / "models")
+    with pytest.raises(BadWeights, match=r"it should be .*: install facekit again$"):
+        weights.find("lite_detector")
+
+
+def test_a_lost_embedded_model_is_missed_with_what_to_do(home, monkeypatch):
+    monkeypatch.setattr(weights, "_EMBEDDED", home / "models")
+    with pytest.raises(MissingWeights, match=r"is not at .*: install facekit again$"):
+        weights.find("lite_landmarker")
 
 
 @pytest.mark.parametrize(
@@ -169,9 +200,9 @@ def test_fetch_asks_for_the_users_word(home, register, network, entry, accept, e
 
 
 def test_fetch_of_an_unknown_name(home):
-    with pytest.raises(BadInput, match="there are buffalo_l"):
+    with pytest.raises(BadInput, match="there are lite_detector"):
         weights.fetch("no_such")
-    with pytest.raises(BadInput, match="there are buffalo_l"):
+    with pytest.raises(BadInput, match="there are lite_detector"):
         weights.licence_to_accept("no_such")
 
 

@@ -1,0 +1,186 @@
+"""The network of the embedded face detector: a small pyramid of dense convolutions.
+
+Shape suffixes: N image, C channel, H row, W column, P place (a cell of one of the three grids),
+F the 15 numbers of a place.
+"""
+
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+STRIDES: Final = (8, 16, 32)
+"""Pixels between neighbouring places of the three grids."""
+
+_WIDTHS: Final = (16, 32, 48, 64, 64)
+_BLOCKS: Final = (0, 0, 2, 2, 1)
+_PYRAMID: Final = 48
+_NUMBERS: Final = 15
+_BOX_UNIT: Final = 2.0
+_POINT_UNIT: Final = 4.0
+_LARGEST_LOG: Final = 4.0
+
+
+class Places(NamedTuple):
+    """What the network says at every place of every grid, finest grid first, row by row.
+
+    Args:
+        logit_NP: face or none; the sigmoid is the score.
+        box_NP4: left, top, right and bottom edge, pixels of the image.
+        points_NP52: the five points, pixels of the image.
+    """
+
+    logit_NP: Tensor
+    box_NP4: Tensor
+    points_NP52: Tensor
+
+
+class Unit(nn.Module):
+    """Convolution, norm and, unless told otherwise, ReLU.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        kernel: side of the kernel, odd.
+        stride: step of the kernel.
+        norm: batch norm after the convolution, for training; without it the convolution has a bias.
+        relu: whether negative values become 0.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        norm: bool,
+        stride: int = 1,
+        relu: bool = True,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=not norm)
+        self.norm = nn.BatchNorm2d(outputs) if norm else nn.Identity()
+        self.relu = relu
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """(N, C, H, W) float32 to (N, `outputs`, H / stride, W / stride), rounded up."""
+        out_NCHW: Tensor = self.norm(self.conv(x_NCHW))
+        return functional.relu(out_NCHW, inplace=True) if self.relu else out_NCHW
+
+
+class Block(nn.Module):
+    """Two units with a way around them.
+
+    Args:
+        width: channels.
+        norm: as in `Unit`.
+    """
+
+    def __init__(self, width: int, *, norm: bool) -> None:
+        super().__init__()
+        self.first = Unit(width, width, 3, norm=norm)
+        self.second = Unit(width, width, 3, norm=norm, relu=False)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """The shape stays."""
+        return functional.relu(self.second(self.first(x_NCHW)) + x_NCHW, inplace=True)
+
+
+class LiteDetectorNetwork(nn.Module):
+    """Image in; at every place of three grids a score, a box and five points out.
+
+    A place of stride s in row i, column j lies at the pixel (s * j, s * i) and measures from there.
+    Images of any size will do: nothing is padded but the border of each convolution.
+
+    Args:
+        norm: batch norm after the convolutions, for training. What is shipped has none: `folded`.
+
+    Source: the places and distances of Tian et al., FCOS, ICCV 2019; the pyramid of Lin et al.,
+    Feature Pyramid Networks, CVPR 2017.
+    """
+
+    def __init__(self, *, norm: bool = False) -> None:
+        super().__init__()
+        stages, inputs = [], 3
+        for width, blocks in zip(_WIDTHS, _BLOCKS, strict=True):
+            first = Unit(inputs, width, 3, stride=2, norm=norm)
+            stages.append(nn.Sequential(first, *(Block(width, norm=norm) for _ in range(blocks))))
+            inputs = width
+        self.stages = nn.ModuleList(stages)
+        self.sides = nn.ModuleList(Unit(w, _PYRAMID, 1, norm=norm, relu=False) for w in _WIDTHS[2:])
+        self.merged = nn.ModuleList(Unit(_PYRAMID, _PYRAMID, 3, norm=norm) for _ in STRIDES)
+        self.head = Unit(_PYRAMID, _PYRAMID, 3, norm=norm)
+        self.numbers = nn.Conv2d(_PYRAMID, _NUMBERS, 1)
+
+    def forward(self, img_NCHW: Tensor) -> Places:
+        """(N, 3, H, W) RGB, 0..255, float32; the sides need not be multiples of anything."""
+        grids = [self.numbers(self.head(x_NCHW)) for x_NCHW in self._pyramid(img_NCHW)]
+        row_NPF = torch.cat([g.permute(0, 2, 3, 1).flatten(1, 2) for g in grids], 1).float()
+        at_P2, stride_P1 = places([(g.shape[2], g.shape[3]) for g in grids], row_NPF.device)
+        reach_NP4 = row_NPF[..., 1:5].clamp(max=_LARGEST_LOG).exp() * (_BOX_UNIT * stride_P1)
+        box_NP4 = torch.cat([at_P2 - reach_NP4[..., :2], at_P2 + reach_NP4[..., 2:]], -1)
+        shift_NP52 = row_NPF[..., 5:].reshape(*row_NPF.shape[:2], 5, 2) * (
+            _POINT_UNIT * stride_P1[:, None]
+        )
+        return Places(row_NPF[..., 0], box_NP4, at_P2[:, None] + shift_NP52)
+
+    def _pyramid(self, img_NCHW: Tensor) -> list[Tensor]:
+        """Features at the three strides, finest first; the coarser ones are added to the finer."""
+        x_NCHW, levels = (img_NCHW - 127.5) / 64.0, []
+        for stage in self.stages:
+            x_NCHW = stage(x_NCHW)
+            levels.append(x_NCHW)
+        merged: list[Tensor] = []
+        for i in reversed(range(len(STRIDES))):
+            y_NCHW = self.sides[i](levels[2 + i])
+            if merged:
+                up_NCHW = functional.interpolate(merged[0], scale_factor=2.0)
+                y_NCHW = y_NCHW + up_NCHW[..., : y_NCHW.shape[2], : y_NCHW.shape[3]]
+            merged.insert(0, self.merged[i](functional.relu(y_NCHW)))
+        return merged
+
+
+def places(sizes_hw: list[tuple[int, int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where the places of the grids lie, and their strides.
+
+    Args:
+        sizes_hw: rows and columns of each grid, finest first.
+        device: of the answers.
+
+    Returns:
+        (P, 2) float32 x and y, pixels of the image; (P, 1) float32 stride.
+
+    >>> places([(1, 2), (1, 1), (1, 1)], torch.device("cpu"))[0].tolist()
+    [[0.0, 0.0], [8.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
+    """
+    at, strides = [], []
+    for (rows, columns), stride in zip(sizes_hw, STRIDES, strict=True):
+        y_HW, x_HW = torch.meshgrid(
+            torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij"
+        )
+        at.append(torch.stack([x_HW, y_HW], -1).reshape(-1, 2) * float(stride))
+        strides.append(torch.full((rows * columns, 1), float(stride), device=device))
+    return torch.cat(at), torch.cat(strides)
+
+
+def folded(network: LiteDetectorNetwork) -> LiteDetectorNetwork:
+    """The same network without batch norm: each norm has become part of its convolution.
+
+    Args:
+        network: made with `norm=True`; its running statistics count. It stays as it is.
+    """
+    plain = LiteDetectorNetwork(norm=False)
+    state = {}
+    units = {name: module for name, module in network.named_modules() if isinstance(module, Unit)}
+    for name, unit in units.items():
+        norm = unit.norm
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+        state[f"{name}.conv.weight"] = unit.conv.weight * gain[:, None, None, None]
+        state[f"{name}.conv.bias"] = norm.bias - norm.running_mean * gain
+    state |= {f"numbers.{key}": value for key, value in network.numbers.state_dict().items()}
+    plain.load_state_dict({key: value.detach().cpu() for key, value in state.items()})
+    return plain.eval()
