@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from facekit.diagnosis import doctor as doctor
     from facekit.options import Measurement as Measurement
     from facekit.options import Run as Run
+    from facekit.options import Statistics as Statistics
     from facekit.shards import open_shards as open_shards
     from facekit.shards import verify as verify
+    from pipelines.au_comparison import compare_au as compare_au
+    from pipelines.au_stats import au_stats as au_stats
     from pipelines.extract import extract as extract
     from pipelines.inspection import diff as diff
     from pipelines.inspection import inspect as inspect
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 _PLACES: Final = {
     "Measurement": "facekit.options",
     "Run": "facekit.options",
+    "Statistics": "facekit.options",
+    "au_stats": "pipelines.au_stats",
+    "compare_au": "pipelines.au_comparison",
     "diff": "pipelines.inspection",
     "doctor": "facekit.diagnosis",
     "extract": "pipelines.extract",
@@ -38,6 +44,9 @@ __all__ = [
     "FacekitError",
     "Measurement",
     "Run",
+    "Statistics",
+    "au_stats",
+    "compare_au",
     "diff",
     "doctor",
     "extract",

@@ -31,7 +31,7 @@ from facekit.errors import (
     Interrupted,
     RunIncomplete,
 )
-from facekit.options import Measurement, Run, field_docs
+from facekit.options import Measurement, Run, Statistics, field_docs
 
 Command = Callable[..., Any]
 _PATH: Final = click.Path(path_type=Path)
@@ -273,6 +273,31 @@ def diff(*, a: Path, b: Path, as_json: bool) -> None:
         click.get_current_context().exit(1)
 
 
+@cli.command("compare-au")
+@click.argument("a")
+@click.argument("b")
+@click.option("-o", "--out", type=_PATH, help="PNG or SVG to draw.")
+@click.option("--table", type=_PATH, help="CSV to write, one row an action unit.")
+@click.option(
+    "--min-positives",
+    default=100,
+    show_default=True,
+    help="Positive faces in B from which an action unit counts in the second mean.",
+)
+@_as_json
+def compare_au(
+    *, a: str, b: str, out: Path | None, table: Path | None, min_positives: int, as_json: bool
+) -> None:
+    """Say how far two sources of AU labels agree; B is the reference.
+
+    A and B are each a shard folder, or OpenFace's CSVs: one, a folder, or a quoted glob.
+    """
+    from pipelines.au_comparison import compare_au as run
+
+    found = run(a, b, out=out, table=table, min_positives=min_positives)
+    _say(found, as_json=as_json)
+
+
 @cli.command()
 @click.argument("path", type=_PATH)
 @click.option(
@@ -344,3 +369,28 @@ def weights_verify() -> None:
     if wrong:
         raise BadWeights(f"{len(wrong)} model files are not what their name says")
     click.echo("every model file at hand is what its name says")
+
+
+@cli.command("au-stats")
+@click.argument("inputs", nargs=-1, type=_PATH)
+@click.option("-o", "--out", required=True, type=_PATH, help="Folder for the findings.")
+@click.option("--csv", help="OpenFace's CSVs instead of shards: a quoted glob, folder or file.")
+@click.option("--manifest", type=_PATH, help="Table of the videos behind the CSVs.")
+@_options_of(Statistics)
+@click.option("--show-top", default=0, show_default=True, help="Strongest changes to print.")
+@_config
+@_as_json
+@_quiet
+def au_stats(*, out: Path, show_top: int, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Say what the correlation of action units tells of real and forged faces.
+
+    INPUTS are shards. Fakes are matched with the videos they were made from and compared method by
+    method; tables, figures and report.html go to the folder.
+    """
+    from pipelines.au_stats import au_stats as run
+
+    found = run(out=out, **options)
+    if as_json:
+        _say(found, as_json=True)
+    elif not quiet:
+        click.echo("\n".join([*found.lines(show_top), "", f"see {out / 'report.html'}"]))

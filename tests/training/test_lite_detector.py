@@ -15,7 +15,7 @@ class Bright:
     """Scenes of one white square on black, where the network should find it."""
 
     def __call__(self, size_wh, rng):
-        side = int(rng.integers(20, 100))
+        side = int(rng.integers(20, 80))
         x, y = (int(rng.integers(0, length - side)) for length in size_wh)
         image_HWC = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
         image_HWC[y : y + side, x : x + side] = 255

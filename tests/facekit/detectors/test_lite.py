@@ -57,7 +57,7 @@ def test_frames_of_one_colour_and_any_size_hold_no_face(detector, size_hw):
         assert found.keypoints_xy.shape == (0, 5, 2)
 
 
-@pytest.mark.parametrize("grain", [1, 4, 16])
+@pytest.mark.parametrize("grain", [1, 16])
 def test_noise_holds_no_face(detector, grain):
     cells = np.random.default_rng(0).integers(0, 256, (240 // grain, 320 // grain, 3))
     noise = cv2.resize(cells.astype(np.uint8), (320, 240), interpolation=cv2.INTER_CUBIC)
