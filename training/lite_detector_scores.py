@@ -122,12 +122,16 @@ def scores(detector: Detector, scenes: Sequence[Scene], min_score: float) -> dic
         "false_a_frame": matches.false_a_frame(min_score),
         "score_of_fewest_errors": matches.fewest_errors(),
         "score_for_0.01_false_a_frame": matches.score_for(0.01),
-        "median_overlap": float(np.median(matches.face_overlap[matches.face_score >= min_score])),
-        "median_point_error": float(np.nanmedian(matches.point_error)),
+        "median_overlap": _median(matches.face_overlap[matches.face_score >= min_score]),
+        "median_point_error": _median(matches.point_error[matches.face_score >= min_score]),
     }
     for low, high in pairwise(BANDS):
         made[f"recall_{low:.0%}_to_{high:.0%}"] = matches.recall(min_score, low, high)
     return made
+
+
+def _median(values: Float32Array) -> float:
+    return float(np.median(values)) if len(values) else float("nan")
 
 
 def _covered(box_xyxy: Float32Array, ignored_xyxy: Float32Array) -> bool:

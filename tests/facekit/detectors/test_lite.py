@@ -103,7 +103,9 @@ def test_faces_from_5_to_80_percent_of_the_frame_upright_or_tilted(
     assert abs(y - 360) < 0.2 * longest * 960
     assert 0.6 * longest * 960 < (found.box_xyxy[0, 2:] - found.box_xyxy[0, :2]).max()
     right = found.keypoints_xy[0, 1] - found.keypoints_xy[0, 0]
-    assert abs(np.rad2deg(np.arctan2(-right[1], right[0])) - roll_deg) < (20 if longest < 0.1 else 12)
+    assert abs(np.rad2deg(np.arctan2(-right[1], right[0])) - roll_deg) < (
+        20 if longest < 0.1 else 12
+    )
 
 
 def test_boxes_do_not_overlap(detector, group):
