@@ -52,7 +52,7 @@ def test_diff_of_what_is_empty(tmp_path, three):
     [
         ({"margin": 1.5}, {"measurement.margin": (1.3, 1.5)}),
         ({"min_score": 0.5}, {"measurement.min_score": (None, 0.5)}),
-        ({"detector": "yunet"}, {"measurement.detector": ("insightface", "yunet")}),
+        ({"detector": "yunet"}, {"measurement.detector": ("lite", "yunet")}),
         ({"aus": ("AU12",)}, {"au_names": (["AU01", "AU12"], ["AU12"])}),
         (
             {"images": False},
