@@ -261,7 +261,7 @@ def _joined(folder: Path, stem: str, parents: Sequence[str]) -> Path | None:
         _joined_names(folder, folder.stat().st_mtime_ns).get(stem, ()) if folder.is_dir() else ()
     )
     pieces = {name: name.removesuffix(f"__{stem}.csv").split("__") for name in names}
-    fitting = {name: len(p) for name, p in pieces.items() if _in_order(p, parents)}
+    fitting = {name: len(p) for name, p in pieces.items() if in_order(p, parents)}
     best = sorted(name for name in fitting if fitting[name] == max(fitting.values()))
     if len(best) > 1:
         raise BadInput(f"both {best[0]} and {best[1]} in {folder} name {stem}; leave one there")
@@ -287,7 +287,16 @@ def _stems(name: str) -> Iterator[str]:
         yield "__".join(pieces[start:])
 
 
-def _in_order(pieces: Sequence[str], parents: Sequence[str]) -> bool:
+def in_order(pieces: Sequence[str], parents: Sequence[str]) -> bool:
+    """Whether the pieces of a CSV's name are folders above a video, or begin such, in order.
+
+    Args:
+        pieces: what stands before the video's stem in the CSV's name.
+        parents: names of the folders above the video, outermost first.
+
+    >>> in_order(["original", "c23"], ["original_sequences", "youtube", "c23", "videos"])
+    True
+    """
     rest = iter(parents)
     return all(any(part == p or part.startswith(f"{p}_") for part in rest) for p in pieces)
 

@@ -200,20 +200,15 @@ def _known(name: str) -> Known:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    below = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted(
-        name
-        for name in below
-        if not name.name.startswith(".") and name.as_posix() != "PROVENANCE.txt"
-    )
+    names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(n for n in names if n.name[0] != "." and n.as_posix() != "PROVENANCE.txt")
 
 
 def _by_path(name_or_path: str) -> ModelFile:
     path = Path(name_or_path).expanduser()
     if not name_or_path or not path.exists():
-        raise MissingWeights(
-            f"{name_or_path!r} is neither a file nor one of the models {', '.join(KNOWN)}"
-        )
+        names = ", ".join(KNOWN)
+        raise MissingWeights(f"{name_or_path!r} is neither a file nor one of the models {names}")
     return ModelFile(name=path.name, path=path, sha256=sha256_of(path))
 
 

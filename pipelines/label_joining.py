@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit.errors import BadInput
-from facekit.openface_files import MIN_IOU
+from facekit.openface_files import MIN_IOU, in_order
 from pipelines.label_sources import CSVS, FaceLabels, LabelSource, VideoName
 
 _Rows = npt.NDArray[np.int64]
@@ -129,17 +129,12 @@ def _csv_of(video: VideoName, candidates: _Candidates) -> str | None:
     fitting = {
         key: len(words)
         for key, words in candidates.get(video.stem, ())
-        if any(_in_order(words, chain) for chain in video.folders)
+        if any(in_order(words, chain) for chain in video.folders)
     }
     best = sorted(key for key in fitting if fitting[key] == max(fitting.values()))
     if len(best) > 1:
         raise BadInput(f"the CSVs {best[0]} and {best[1]} both fit {video.key}; leave one out")
     return best[0] if best else None
-
-
-def _in_order(words: Sequence[str], folders: Sequence[str]) -> bool:
-    rest = iter(folders)
-    return all(any(name == w or name.startswith(f"{w}_") for name in rest) for w in words)
 
 
 def same_faces(a: FaceLabels, b: FaceLabels) -> JoinedFaces:
