@@ -31,15 +31,27 @@ _SHARE = re.compile(r"\d?\.?\d{1,9}")
 _BACKEND = re.compile(r"[a-z][a-z0-9_-]*(:.+)?")
 
 
-def _require(condition: bool, message: str) -> None:
+def require(condition: bool, message: str) -> None:
+    """Refuse an option.
+
+    Raises:
+        BadInput: the condition does not hold.
+    """
     if not condition:
         raise BadInput(message)
 
 
-def _require_types(options: "Measurement | Run | Statistics") -> None:
+def require_types(options: object, prefix: str = "") -> None:
     """Refuse a value of another type than its field, before it is compared with a range.
 
     A whole number where any would do becomes a float: 2 and 2.0 shall be stored as the same bytes.
+
+    Args:
+        options: a frozen dataclass of plain values.
+        prefix: stands before a name in the error, such as `data.`; empty writes it as a flag.
+
+    Raises:
+        BadInput: a value has another type.
     """
     for name, hint in typing.get_type_hints(type(options)).items():
         value = getattr(options, name)
@@ -47,10 +59,14 @@ def _require_types(options: "Measurement | Run | Statistics") -> None:
         if type(value) is int and isinstance(0.0, kind):
             value = float(value)
             object.__setattr__(options, name, value)
-        _require(
+        require(
             isinstance(value, kind) and (kind is bool or not isinstance(value, bool)),
-            f"--{name.replace('_', '-')} must be {_named(kind)}, not {value!r}",
+            f"{_written(name, prefix)} must be {_named(kind)}, not {value!r}",
         )
+
+
+def _written(name: str, prefix: str) -> str:
+    return prefix + name if prefix else f"--{name.replace('_', '-')}"
 
 
 def _named(kind: typing.Any) -> str:
@@ -112,30 +128,30 @@ class Measurement:
     """Store the crops; --no-images makes small shards of points and labels."""
 
     def __post_init__(self) -> None:
-        _require_types(self)
-        _require(
+        require_types(self)
+        require(
             _FRAMES.fullmatch(self.frames) is not None,
             f"--frames must be a number, every:N or all, not {self.frames!r}",
         )
-        _require(
+        require(
             self.preset in PRESETS,
             f"--preset must be one of {tuple(PRESETS)}, not {self.preset!r}",
         )
         for name in ROLES:
             value = getattr(self, name) or PRESETS[self.preset][name]
             object.__setattr__(self, name, value)
-            _require(
+            require(
                 _BACKEND.fullmatch(value) is not None,
                 f"--{name} must be NAME or NAME:MODEL, not {value!r}",
             )
-        _require(
+        require(
             self.min_score is None or 0.0 <= self.min_score <= 1.0,
             f"--min-score must lie in 0 to 1, not {self.min_score}",
         )
-        _require(self.face in FACES, f"--face must be one of {FACES}, not {self.face!r}")
-        _require(1.0 <= self.margin <= 4.0, f"--margin must lie in 1.0 to 4.0, not {self.margin}")
-        _require(32 <= self.size <= 2048, f"--size must lie in 32 to 2048 px, not {self.size}")
-        _require(
+        require(self.face in FACES, f"--face must be one of {FACES}, not {self.face!r}")
+        require(1.0 <= self.margin <= 4.0, f"--margin must lie in 1.0 to 4.0, not {self.margin}")
+        require(32 <= self.size <= 2048, f"--size must lie in 32 to 2048 px, not {self.size}")
+        require(
             self.mask_profile in MASK_PROFILES,
             f"--mask-profile must be one of {MASK_PROFILES}, not {self.mask_profile!r}",
         )
@@ -204,18 +220,18 @@ class Run:
     """Where the workers run."""
 
     def __post_init__(self) -> None:
-        _require_types(self)
-        _require(self.jobs >= 0, f"--jobs must be 0 or more, not {self.jobs}")
-        _require(self.device in DEVICES, f"--device must be one of {DEVICES}, not {self.device!r}")
-        _require(self.timeout > 0, f"--timeout must be above 0 s, not {self.timeout}")
-        _require(self.max_rss >= 256, f"--max-rss must be at least 256 MiB, not {self.max_rss}")
-        _require(
+        require_types(self)
+        require(self.jobs >= 0, f"--jobs must be 0 or more, not {self.jobs}")
+        require(self.device in DEVICES, f"--device must be one of {DEVICES}, not {self.device!r}")
+        require(self.timeout > 0, f"--timeout must be above 0 s, not {self.timeout}")
+        require(self.max_rss >= 256, f"--max-rss must be at least 256 MiB, not {self.max_rss}")
+        require(
             self.retry in ("none", "failed"),
             f"--retry must be none or failed, not {self.retry!r}",
         )
-        _require(self.engine == "local", f"--engine must be local, not {self.engine!r}")
+        require(self.engine == "local", f"--engine must be local, not {self.engine!r}")
         index, count = self.part_of()
-        _require(1 <= index <= count, f"--part must be i/n with 1 <= i <= n, not {self.part!r}")
+        require(1 <= index <= count, f"--part must be i/n with 1 <= i <= n, not {self.part!r}")
 
     def part_of(self) -> tuple[int, int]:
         """The two numbers of `part`.
@@ -258,11 +274,11 @@ not '20'
     """Random exchanges of real and fake behind each p-value; all of them where they are fewer."""
 
     def __post_init__(self) -> None:
-        _require_types(self)
+        require_types(self)
         self.shares()
         for name, least in (("bootstrap", 100), ("permutations", 100)):
             value = getattr(self, name)
-            _require(
+            require(
                 least <= value <= 1_000_000,
                 f"--{name} must lie in {least} to 1000000, not {value}",
             )
@@ -272,15 +288,13 @@ not '20'
         texts = [text.strip() for text in self.volumes.split(",")]
         right = all(_SHARE.fullmatch(text) for text in texts)
         shares = tuple(Fraction(text) for text in texts) if right else ()
-        _require(
+        require(
             bool(shares) and all(0 < share <= 1 for share in shares),
             f"--volumes must be shares such as 0.2,0.8, above 0 and at most 1, "
             f"not {self.volumes!r}",
         )
-        _require(
-            len(set(shares)) == len(shares), f"--volumes names a share twice: {self.volumes!r}"
-        )
-        _require(
+        require(len(set(shares)) == len(shares), f"--volumes names a share twice: {self.volumes!r}")
+        require(
             not self.disjoint or sum(shares) <= 1,
             f"--volumes must add up to at most 1 with --disjoint, not {self.volumes!r}",
         )

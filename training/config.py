@@ -1,0 +1,107 @@
+"""The sections of a training run as one: a TOML file, and `section.name=value` over it.
+
+All of it is stored in every snapshot. What only decides how a run goes (device, tier, folders) is
+an argument of `training.loop.train` and never stored.
+"""
+
+import dataclasses
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from facekit.errors import BadInput
+from training.options import Data, Loss, Model, Tampering, Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """All of it.
+
+    >>> Config().model.backbone, Config().loss.token
+    ('xception', 30.0)
+    """
+
+    data: Data = field(default_factory=Data)
+    tampering: Tampering = field(default_factory=Tampering)
+    model: Model = field(default_factory=Model)
+    loss: Loss = field(default_factory=Loss)
+    training: Training = field(default_factory=Training)
+
+    def as_json(self) -> dict[str, dict[str, object]]:
+        """The sections as plain JSON values, in order.
+
+        >>> Config.of(Config().as_json()) == Config()
+        True
+        """
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any], where: str = "config") -> "Config":
+        """A config of plain values; what is left out takes its default.
+
+        Args:
+            told: section -> field -> value.
+            where: what they were read from, for the error.
+
+        Raises:
+            BadInput: no such section or field, or a value out of range.
+        """
+        kinds = typing.get_type_hints(cls)
+        sections = {}
+        for section, values in told.items():
+            if section not in kinds:
+                raise BadInput(f"{where}: no section {section!r}; there are {', '.join(kinds)}")
+            names = [one.name for one in dataclasses.fields(kinds[section])]
+            if not isinstance(values, Mapping):
+                raise BadInput(f"{where}: {section} must be a table, not {values!r}")
+            for name in values:
+                if name not in names:
+                    raise BadInput(
+                        f"{where}: [{section}] has no {name!r}; there are {', '.join(names)}"
+                    )
+            sections[section] = kinds[section](**values)
+        return cls(**sections)
+
+
+def read_config(path: Path | None = None, assignments: Iterable[str] = ()) -> Config:
+    """Read a TOML file, then change single values.
+
+    Args:
+        path: the file; None starts from the defaults.
+        assignments: `section.name=value`, the value as TOML; text needs no quotes.
+
+    Raises:
+        BadInput: the file cannot be read, or says something that a config cannot take.
+
+    >>> read_config(assignments=["training.epochs=5", "model.backbone=resnet18"]).training.epochs
+    5
+    """
+    told: dict[str, dict[str, Any]] = {}
+    where = "config"
+    if path is not None:
+        where = str(path)
+        try:
+            told = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as problem:
+            raise BadInput(f"{path} cannot be read: {problem}") from problem
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        section, dot, key = name.strip().partition(".")
+        if not (equals and dot):
+            raise BadInput(f"--set must look like training.epochs=5, not {assignment!r}")
+        table = told.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise BadInput(f"{where}: {section} must be a table, not {table!r}")
+        table[key] = _value(value.strip())
+    return Config.of(told, where)
+
+
+def _value(text: str) -> Any:
+    """A TOML value, or the text itself where it is none."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        return text
