@@ -12,16 +12,14 @@ import logging
 import os
 import signal
 import sys
-import tomllib
 import typing
-from collections.abc import Callable
 from pathlib import Path
-from types import UnionType
-from typing import Any, Final
+from typing import Any
 
 import click
 
 import facekit
+from facekit.cli_options import PATH, config_file, json_flag, options_of, quiet_flag, say
 from facekit.errors import (
     BadInput,
     BadShard,
@@ -31,10 +29,7 @@ from facekit.errors import (
     Interrupted,
     RunIncomplete,
 )
-from facekit.options import Measurement, Run, Statistics, field_docs
-
-Command = Callable[..., Any]
-_PATH: Final = click.Path(path_type=Path)
+from facekit.options import Measurement, Run, Statistics
 
 
 def main() -> None:
@@ -92,86 +87,6 @@ def _fail(message: str, exit_code: int) -> typing.NoReturn:
     sys.exit(exit_code)
 
 
-def _options_of(kind: type) -> Callable[[Command], Command]:
-    """Click options for every field of an options dataclass, with its docstring as help."""
-    docs, types = field_docs(kind), typing.get_type_hints(kind)
-
-    def decorate(command: Command) -> Command:
-        for field in reversed(dataclasses.fields(kind)):
-            command = _option(field.name, types[field.name], field.default, docs[field.name])(
-                command
-            )
-        return command
-
-    return decorate
-
-
-def _option(name: str, kind: Any, default: Any, doc: str) -> Callable[[Command], Command]:
-    flag = f"--{name.replace('_', '-')}"
-    if kind is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}", default=default, help=doc, show_default=True)
-    if isinstance(kind, UnionType):
-        (kind,) = (k for k in typing.get_args(kind) if k is not type(None))
-    if typing.get_origin(kind) is typing.Literal:
-        kind = click.Choice(typing.get_args(kind))
-    return click.option(flag, type=kind, default=default, help=doc, show_default=True)
-
-
-def _read_config(context: click.Context, _: click.Parameter, path: Path | None) -> None:
-    """Take defaults from a TOML file; flags given on the command line win over them."""
-    if path is None:
-        return
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise click.BadParameter(f"{path} cannot be read: {problem}") from problem
-    known = {_config_name(p): p for p in context.command.params if p.expose_value}
-    for name, value in values.items():
-        parameter = known.get(name.replace("-", "_"))
-        if parameter is None:
-            raise click.BadParameter(f"{path}: {name!r} is no option of {context.info_name}")
-        if not _fits(value, parameter):
-            raise click.BadParameter(f"{path}: {name} cannot be {value!r}")
-        context.default_map = {**(context.default_map or {}), str(parameter.name): value}
-
-
-def _config_name(parameter: click.Parameter) -> str:
-    """A parameter as a file calls it: its long flag without the dashes."""
-    return max(parameter.opts, key=len).lstrip("-").replace("-", "_")
-
-
-def _fits(value: object, parameter: click.Parameter) -> bool:
-    """Whether TOML gave the kind of value that the parameter takes; Click would make do."""
-    if parameter.nargs == -1:
-        return isinstance(value, list) and all(isinstance(one, str) for one in value)
-    is_switch = isinstance(parameter.type, click.types.BoolParamType)
-    if isinstance(value, bool) or is_switch:
-        return isinstance(value, bool) and is_switch
-    if parameter.type is click.INT:
-        return isinstance(value, int)
-    return isinstance(value, int | float | str)
-
-
-_config = click.option(
-    "--config",
-    type=_PATH,
-    is_eager=True,
-    expose_value=False,
-    callback=_read_config,
-    help="TOML file of options by name; flags win over it.",
-)
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-_quiet = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-
-
-def _say(result: Any, *, as_json: bool, quiet: bool = False) -> None:
-    """Print a result that has `lines()` and `as_json()`."""
-    if as_json:
-        click.echo(json.dumps(result.as_json(), indent=1, default=str))
-    elif not quiet:
-        click.echo("\n".join(result.lines()))
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="facekit")
 @click.option("-v", "--verbose", is_flag=True, help="Say more of what is going on, on stderr.")
@@ -187,11 +102,11 @@ def cli(*, verbose: bool) -> None:
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--out", required=True, help="Folder for the shards.")
 @click.option("--dataset", help="Take INPUTS as the root of a known layout, such as ffpp.")
-@_options_of(Measurement)
-@_options_of(Run)
-@_config
-@_as_json
-@_quiet
+@options_of(Measurement)
+@options_of(Run)
+@config_file
+@json_flag
+@quiet_flag
 def extract(
     *, inputs: tuple[str, ...], out: str, as_json: bool, quiet: bool, **options: Any
 ) -> None:
@@ -212,7 +127,7 @@ def extract(
         extraction = run(inputs, out, **options)
     finally:
         bar.close()
-    _say(extraction, as_json=as_json, quiet=quiet)
+    say(extraction, as_json=as_json, quiet=quiet)
     if extraction.failures:
         raise RunIncomplete(
             f"{len(extraction.failures)} of {extraction.inputs} inputs failed; "
@@ -221,32 +136,32 @@ def extract(
 
 
 @cli.command()
-@click.argument("folders", nargs=-1, required=True, type=_PATH)
+@click.argument("folders", nargs=-1, required=True, type=PATH)
 @click.option("-o", "--out", required=True, help="Folder for the merged shards.")
 @click.option("--force", is_flag=True, help="Take over a lock that another run left behind.")
-@_quiet
+@quiet_flag
 def merge(*, folders: tuple[Path, ...], out: str, force: bool, quiet: bool) -> None:
     """Join the shard folders of a job array into one: the same bytes as one run."""
     from pipelines.merge import merge as run
 
-    _say(run(folders, out, force=force), as_json=False, quiet=quiet)
+    say(run(folders, out, force=force), as_json=False, quiet=quiet)
 
 
 @cli.command()
-@click.argument("path", type=_PATH)
-@_as_json
+@click.argument("path", type=PATH)
+@json_flag
 def inspect(*, path: Path, as_json: bool) -> None:
     """Say what is in shards: how the crops were made, counts, labels, sizes, rates."""
     from pipelines.inspection import inspect as run
 
-    _say(run(path), as_json=as_json)
+    say(run(path), as_json=as_json)
 
 
 @cli.command()
-@click.argument("path", type=_PATH)
+@click.argument("path", type=PATH)
 @click.option("--deep", is_flag=True, help="Read every byte and draw every mask again.")
 @click.option("--rebuild", is_flag=True, help="Write a lost manifest anew from sound shards.")
-@_as_json
+@json_flag
 def verify(*, path: Path, deep: bool, rebuild: bool, as_json: bool) -> None:
     """Check shards against their manifest and themselves."""
     from facekit import shards
@@ -254,21 +169,21 @@ def verify(*, path: Path, deep: bool, rebuild: bool, as_json: bool) -> None:
     if rebuild:
         shards.rebuild_manifest(path)
     report = shards.verify(path, deep=deep)
-    _say(report, as_json=as_json)
+    say(report, as_json=as_json)
     if not report.ok:
         raise BadShard(f"{path} is damaged: {len(report.problems)} problems")
 
 
 @cli.command()
-@click.argument("a", type=_PATH)
-@click.argument("b", type=_PATH)
-@_as_json
+@click.argument("a", type=PATH)
+@click.argument("b", type=PATH)
+@json_flag
 def diff(*, a: Path, b: Path, as_json: bool) -> None:
     """Say how two shard folders differ; exit code 1 if they do."""
     from pipelines.inspection import diff as run
 
     found = run(a, b)
-    _say(found, as_json=as_json)
+    say(found, as_json=as_json)
     if not found.equal:
         click.get_current_context().exit(1)
 
@@ -276,15 +191,15 @@ def diff(*, a: Path, b: Path, as_json: bool) -> None:
 @cli.command("compare-au")
 @click.argument("a")
 @click.argument("b")
-@click.option("-o", "--out", type=_PATH, help="PNG or SVG to draw.")
-@click.option("--table", type=_PATH, help="CSV to write, one row an action unit.")
+@click.option("-o", "--out", type=PATH, help="PNG or SVG to draw.")
+@click.option("--table", type=PATH, help="CSV to write, one row an action unit.")
 @click.option(
     "--min-positives",
     default=100,
     show_default=True,
     help="Positive faces in B from which an action unit counts in the second mean.",
 )
-@_as_json
+@json_flag
 def compare_au(
     *, a: str, b: str, out: Path | None, table: Path | None, min_positives: int, as_json: bool
 ) -> None:
@@ -295,13 +210,13 @@ def compare_au(
     from pipelines.au_comparison import compare_au as run
 
     found = run(a, b, out=out, table=table, min_positives=min_positives)
-    _say(found, as_json=as_json)
+    say(found, as_json=as_json)
 
 
 @cli.command()
-@click.argument("path", type=_PATH)
+@click.argument("path", type=PATH)
 @click.option(
-    "-o", "--out", type=_PATH, default="preview.png", show_default=True, help="PNG to write."
+    "-o", "--out", type=PATH, default="preview.png", show_default=True, help="PNG to write."
 )
 @click.option("--faces", default=12, show_default=True, help="How many faces to draw.")
 @click.option("--key", help="Only videos whose key contains this.")
@@ -314,7 +229,7 @@ def preview(*, path: Path, out: Path, faces: int, key: str | None, masks: bool) 
 
 
 @cli.command()
-@_as_json
+@json_flag
 def doctor(*, as_json: bool) -> None:
     """Say what is installed, and which device and model files are really in use."""
     from facekit.diagnosis import doctor as run
@@ -372,15 +287,15 @@ def weights_verify() -> None:
 
 
 @cli.command("au-stats")
-@click.argument("inputs", nargs=-1, type=_PATH)
-@click.option("-o", "--out", required=True, type=_PATH, help="Folder for the findings.")
+@click.argument("inputs", nargs=-1, type=PATH)
+@click.option("-o", "--out", required=True, type=PATH, help="Folder for the findings.")
 @click.option("--csv", help="OpenFace's CSVs instead of shards: a quoted glob, folder or file.")
-@click.option("--manifest", type=_PATH, help="Table of the videos behind the CSVs.")
-@_options_of(Statistics)
+@click.option("--manifest", type=PATH, help="Table of the videos behind the CSVs.")
+@options_of(Statistics)
 @click.option("--show-top", default=0, show_default=True, help="Strongest changes to print.")
-@_config
-@_as_json
-@_quiet
+@config_file
+@json_flag
+@quiet_flag
 def au_stats(*, out: Path, show_top: int, as_json: bool, quiet: bool, **options: Any) -> None:
     """Say what the correlation of action units tells of real and forged faces.
 
@@ -391,6 +306,6 @@ def au_stats(*, out: Path, show_top: int, as_json: bool, quiet: bool, **options:
 
     found = run(out=out, **options)
     if as_json:
-        _say(found, as_json=True)
+        say(found, as_json=True)
     elif not quiet:
         click.echo("\n".join([*found.lines(show_top), "", f"see {out / 'report.html'}"]))

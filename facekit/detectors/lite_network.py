@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from facekit import lite_blocks
+from facekit.lite_blocks import Block, Unit
+
 STRIDES: Final = (8, 16, 32)
 """Pixels between neighbouring places of the three grids."""
 
@@ -34,57 +37,6 @@ class Places(NamedTuple):
     logit_NP: Tensor
     box_NP4: Tensor
     points_NP52: Tensor
-
-
-class Unit(nn.Module):
-    """Convolution, norm and, unless told otherwise, ReLU.
-
-    Args:
-        inputs: channels in.
-        outputs: channels out.
-        kernel: side of the kernel, odd.
-        stride: step of the kernel.
-        norm: batch norm after the convolution, for training; without it the convolution has a bias.
-        relu: whether negative values become 0.
-    """
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int,
-        *,
-        norm: bool,
-        stride: int = 1,
-        relu: bool = True,
-    ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=not norm)
-        self.norm = nn.BatchNorm2d(outputs) if norm else nn.Identity()
-        self.relu = relu
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        """(N, C, H, W) float32 to (N, `outputs`, H / stride, W / stride), rounded up."""
-        out_NCHW: Tensor = self.norm(self.conv(x_NCHW))
-        return functional.relu(out_NCHW, inplace=True) if self.relu else out_NCHW
-
-
-class Block(nn.Module):
-    """Two units with a way around them.
-
-    Args:
-        width: channels.
-        norm: as in `Unit`.
-    """
-
-    def __init__(self, width: int, *, norm: bool) -> None:
-        super().__init__()
-        self.first = Unit(width, width, 3, norm=norm)
-        self.second = Unit(width, width, 3, norm=norm, relu=False)
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        """The shape stays."""
-        return functional.relu(self.second(self.first(x_NCHW)) + x_NCHW, inplace=True)
 
 
 class LiteDetectorNetwork(nn.Module):
@@ -170,17 +122,4 @@ def folded(network: LiteDetectorNetwork) -> LiteDetectorNetwork:
     Args:
         network: made with `norm=True`; its running statistics count. It stays as it is.
     """
-    plain = LiteDetectorNetwork(norm=False)
-    state = {}
-    units = {name: module for name, module in network.named_modules() if isinstance(module, Unit)}
-    for name, unit in units.items():
-        norm = unit.norm
-        assert isinstance(norm, nn.BatchNorm2d)
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        gain = norm.weight / (norm.running_var + norm.eps).sqrt()
-        state[f"{name}.conv.weight"] = unit.conv.weight * gain[:, None, None, None]
-        state[f"{name}.conv.bias"] = norm.bias - norm.running_mean * gain
-    state |= {f"numbers.{key}": value for key, value in network.numbers.state_dict().items()}
-    plain.load_state_dict({key: value.detach().cpu() for key, value in state.items()})
-    return plain.eval()
+    return lite_blocks.folded(network, LiteDetectorNetwork(norm=False), divide=True)

@@ -1,8 +1,5 @@
 """The networks of the landmarker `lite`: a coarse one finds the face, a fine one reads its points.
 
-While they learn, each convolution has a batch normalisation; `folded` takes these into the
-convolutions, and what is shipped has none.
-
 Tensor names end in their axes: N faces, C colours or features, K points, H and W of a crop or map.
 """
 
@@ -10,7 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from facekit import lite_blocks
 from facekit.landmarkers.ibug68 import POINTS
+from facekit.lite_blocks import Block, Unit
 
 
 class LandmarkNetworks(nn.Module):
@@ -47,12 +46,12 @@ class MapNetwork(nn.Module):
         self.down = nn.ModuleList(
             nn.Sequential(
                 Unit(taken, given, stride=2, norm=norm),
-                *[Residual(given, norm=norm) for _ in range(count)],
+                *[Block(given, norm=norm) for _ in range(count)],
             )
             for taken, given, count in zip(widths[:-1], widths[1:], blocks, strict=True)
         )
         self.side = nn.ModuleList(
-            Unit(width, up, size=1, norm=norm, rectified=False) for width in widths[1:]
+            Unit(width, up, 1, norm=norm, relu=False) for width in widths[1:]
         )
         self.up = nn.ModuleList(Unit(up, up, norm=norm) for _ in widths[2:])
         self.out = nn.Conv2d(up, POINTS, 1)
@@ -88,46 +87,6 @@ class MapNetwork(nn.Module):
         return (cell_N68xy + 0.5) * (crop_px / width) - 0.5
 
 
-class Unit(nn.Module):
-    """A convolution, its batch normalisation while it learns, and a rectifier unless told not."""
-
-    def __init__(
-        self,
-        taken: int,
-        given: int,
-        *,
-        size: int = 3,
-        stride: int = 1,
-        norm: bool = False,
-        rectified: bool = True,
-    ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(taken, given, size, stride, size // 2, bias=not norm)
-        self.norm = nn.BatchNorm2d(given) if norm else None
-        self.rectified = rectified
-
-    def forward(self, x_NCHW: torch.Tensor) -> torch.Tensor:
-        """Features to features."""
-        x_NCHW = self.conv(x_NCHW)
-        if self.norm is not None:
-            x_NCHW = self.norm(x_NCHW)
-        return x_NCHW.relu_() if self.rectified else x_NCHW
-
-
-class Residual(nn.Module):
-    """Two units that add to what they are given."""
-
-    def __init__(self, width: int, *, norm: bool) -> None:
-        super().__init__()
-        self.first = Unit(width, width, norm=norm)
-        self.second = Unit(width, width, norm=norm, rectified=False)
-
-    def forward(self, x_NCHW: torch.Tensor) -> torch.Tensor:
-        """Features to as many features."""
-        moved_NCHW: torch.Tensor = self.second(self.first(x_NCHW))
-        return (moved_NCHW + x_NCHW).relu_()
-
-
 def folded(learnt: LandmarkNetworks) -> LandmarkNetworks:
     """The same networks without batch normalisation, for evaluation.
 
@@ -137,24 +96,4 @@ def folded(learnt: LandmarkNetworks) -> LandmarkNetworks:
     Returns:
         Networks that give the same points as `learnt.eval()`, within rounding.
     """
-    from torch.nn.utils.fusion import fuse_conv_bn_weights
-
-    working = LandmarkNetworks()
-    names = working.state_dict().keys()
-    state = {name: value for name, value in learnt.state_dict().items() if name in names}
-    for name, unit in learnt.named_modules():
-        if isinstance(unit, Unit) and unit.norm is not None:
-            conv, norm = unit.conv, unit.norm
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            state[f"{name}.conv.weight"], state[f"{name}.conv.bias"] = fuse_conv_bn_weights(
-                conv.weight,
-                conv.bias,
-                norm.running_mean,
-                norm.running_var,
-                norm.eps,
-                norm.weight,
-                norm.bias,
-            )
-    working.load_state_dict(state)
-    return working.eval()
+    return lite_blocks.folded(learnt, LandmarkNetworks())
