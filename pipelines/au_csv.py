@@ -146,7 +146,7 @@ def _files(pattern: str) -> tuple[Path, list[Path]]:
 def _by_table(base: Path, files: Sequence[Path], manifest: str | Path) -> list[tuple[Video, Path]]:
     given = {file.resolve(): file for file in files}
     placed, missing = [], []
-    for video in videos_of_table(Path(manifest)):
+    for video in videos_of_table(Path(manifest), at_hand=False):
         file = given.get(video.path.resolve()) or _located(video.path, base, given)
         if file is None:
             missing.append(video.key)

@@ -36,7 +36,7 @@ _Row = Mapping[str, str]
 _Value = TypeVar("_Value")
 
 
-def videos_of_table(table: Path) -> list[Video]:
+def videos_of_table(table: Path, *, at_hand: bool = True) -> list[Video]:
     """The videos that a table lists, in the order of its rows.
 
     Paths are relative to the table's folder; either kind of slash will do. A row without a `key`
@@ -46,6 +46,7 @@ def videos_of_table(table: Path) -> list[Video]:
 
     Args:
         table: a file ending in .csv (UTF-8, commas, a header line) or .parquet.
+        at_hand: whether the files are needed; without, nobody looks for them.
 
     Raises:
         BadInput: the table cannot be read, has no column `path` or no row, or a row of it makes
@@ -54,7 +55,8 @@ def videos_of_table(table: Path) -> list[Video]:
     videos = [_video(table, where, row) for where, row in _rows(table)]
     if not videos:
         raise BadInput(f"no videos in {shown(table)}: the table has no rows")
-    _report_missing(table, videos)
+    if at_hand:
+        _report_missing(table, videos)
     return _with_originals(table, videos)
 
 

@@ -80,13 +80,15 @@ def test_a_manifest_gives_the_path_of_each_csv(tmp_path, named):
     assert (pair.real, pair.fake) == (f"m/out/{real}.csv", f"m/out/{fake}.csv")
 
 
+@pytest.mark.parametrize("at_hand", [True, False])
 @pytest.mark.parametrize("place", ["out/{method}__{name}.csv", "out/{method}/{name}.csv"])
-def test_a_manifest_may_list_the_videos_behind_the_csvs(tmp_path, place):
+def test_a_manifest_may_list_the_videos_behind_the_csvs(tmp_path, place, at_hand):
     rows = []
     for name, method, label in (("1", "real", 0), ("1", "swap", 1)):
-        video = tmp_path / method / f"{name}.mp4"
-        video.parent.mkdir()
-        video.touch()
+        if at_hand:
+            video = tmp_path / method / f"{name}.mp4"
+            video.parent.mkdir()
+            video.touch()
         openface_tables.write(
             tmp_path / place.format(method=method, name=name), [openface_tables.row()]
         )
