@@ -5,6 +5,7 @@ an argument of `training.loop.train` and never stored.
 """
 
 import dataclasses
+import json
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from facekit.errors import BadInput
+from facekit.options import field_docs
 from training.options import Data, Loss, Model, Tampering, Training
 
 
@@ -37,6 +39,24 @@ class Config:
         True
         """
         return dataclasses.asdict(self)
+
+    def as_toml(self) -> str:
+        """The same as a TOML file, each field under its help.
+
+        >>> print(Config().as_toml()[:63])
+        # Which faces are learnt from, and how they are framed.
+        [data]
+        """
+        lines = []
+        for section, values in self.as_json().items():
+            kind = type(getattr(self, section))
+            docs = field_docs(kind)
+            lines += [f"# {(kind.__doc__ or '').splitlines()[0]}", f"[{section}]"]
+            for name, value in values.items():
+                lines += [f"# {line}" for line in docs[name].splitlines()]
+                lines.append(f"{name} = {json.dumps(value)}")
+            lines.append("")
+        return "\n".join(lines)
 
     @classmethod
     def of(cls, told: Mapping[str, Any], where: str = "config") -> "Config":

@@ -32,10 +32,14 @@ class Data:
     auto: column where every video has one."""
 
     folds: int = 5
-    """With split = groups: parts of the people; one tests, another validates, the rest train."""
+    """With split = groups: parts of the people, one of which tests."""
 
     fold: int = 0
     """With split = groups: which part tests."""
+
+    validation: float = 0.15
+    """With split = groups: share of the other people who validate (one group at least); the rest
+    train."""
 
     balance: bool = True
     """With task = labelled: as many real as fake faces in a batch."""
@@ -59,7 +63,7 @@ class Data:
         require_types(self, "data.")
         _one_of(self, "data", "task", "split")
         require(self.frames >= 1, f"data.frames must be at least 1, not {self.frames}")
-        require(self.folds >= 3, f"data.folds must be at least 3, not {self.folds}")
+        require(self.folds >= 2, f"data.folds must be at least 2, not {self.folds}")
         require(
             0 <= self.fold < self.folds,
             f"data.fold must lie in 0 to {self.folds - 1}, not {self.fold}",
@@ -73,6 +77,10 @@ class Data:
         )
         require(0.0 <= self.shift <= 0.5, f"data.shift must lie in 0 to 0.5, not {self.shift}")
         _share("data.flip", self.flip)
+        require(
+            0.0 < self.validation < 1.0,
+            f"data.validation must lie between 0 and 1, not {self.validation}",
+        )
 
     def method_names(self) -> tuple[str, ...]:
         """The names in `methods`, in order.

@@ -27,6 +27,13 @@ def test_a_stored_config_comes_back() -> None:
     assert Config.of(config.as_json()) == config
 
 
+def test_a_printed_config_can_be_read(tmp_path: Path) -> None:
+    config = read_config(assignments=["data.methods=FaceSwap", "model.position=false"])
+    path = tmp_path / "printed.toml"
+    path.write_text(config.as_toml())
+    assert read_config(path) == config
+
+
 def test_an_assignment_wins_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / "small.toml"
     path.write_text('[model]\nbackbone = "resnet18"\nsize_px = 112\n[training]\nepochs = 3\n')
@@ -55,7 +62,8 @@ def test_an_assignment_wins_over_the_file(tmp_path: Path) -> None:
         ("model.size_px=225", "model.size_px must be one of (112, 224, 256, 299, 380, 384)"),
         ("model.heads=7", "model.token_width 512 cannot be divided by 7 heads"),
         ("model.backbone=vgg", "model.backbone must be one of"),
-        ("data.folds=2", "data.folds must be at least 3"),
+        ("data.folds=1", "data.folds must be at least 2"),
+        ("data.validation=0", "data.validation must lie between 0 and 1"),
         ("data.fold=5", "data.fold must lie in 0 to 4"),
         ("data.margin_low=1.5", "data.margin_low 1.5 is above data.margin_high 1.4"),
         ("data.flip=2", "data.flip must lie in 0 to 1"),
