@@ -1,4 +1,4 @@
-"""Raw videos become verified face datasets with landmarks, action units and AU masks.
+"""Raw videos become verified face datasets, AU statistics and forgery detectors.
 
 The names below are the whole public surface; each is imported when it is first used, so that
 `import facekit` costs nothing.
@@ -23,8 +23,15 @@ if TYPE_CHECKING:
     from pipelines.inspection import inspect as inspect
     from pipelines.merge import merge as merge
     from pipelines.preview import preview as preview
+    from training.config import Config as Config
+    from training.config import read_config as read_config
+    from training.evaluate import evaluate as evaluate
+    from training.export import export_model as export_model
+    from training.loop import train as train
+    from training.predict import predict as predict
 
 _PLACES: Final = {
+    "Config": "training.config",
     "Measurement": "facekit.options",
     "Run": "facekit.options",
     "Statistics": "facekit.options",
@@ -32,15 +39,21 @@ _PLACES: Final = {
     "compare_au": "pipelines.au_comparison",
     "diff": "pipelines.inspection",
     "doctor": "facekit.diagnosis",
+    "evaluate": "training.evaluate",
+    "export_model": "training.export",
     "extract": "pipelines.extract",
     "inspect": "pipelines.inspection",
     "merge": "pipelines.merge",
     "open_shards": "facekit.shards",
+    "predict": "training.predict",
     "preview": "pipelines.preview",
+    "read_config": "training.config",
+    "train": "training.loop",
     "verify": "facekit.shards",
 }
 
 __all__ = [
+    "Config",
     "FacekitError",
     "Measurement",
     "Run",
@@ -49,11 +62,16 @@ __all__ = [
     "compare_au",
     "diff",
     "doctor",
+    "evaluate",
+    "export_model",
     "extract",
     "inspect",
     "merge",
     "open_shards",
+    "predict",
     "preview",
+    "read_config",
+    "train",
     "verify",
 ]
 

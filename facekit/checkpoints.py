@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +27,9 @@ _UNREADABLE: Final = (
 and what a sound file of another network makes of it."""
 
 
-def fill(network: "torch.nn.Module", path: Path, name: str) -> None:
+def fill(
+    network: "torch.nn.Module", path: Path, name: str, *, without: Collection[str] = ()
+) -> None:
     """Load a file of weights into a network and set it to evaluation.
 
     Nothing but tensors is read from the file. The prefix `module.`, which training on several
@@ -37,6 +40,7 @@ def fill(network: "torch.nn.Module", path: Path, name: str) -> None:
         network: takes the weights, every one of them.
         path: the file; `.safetensors` is read as that, any other as PyTorch's own.
         name: what the network is called, for the error.
+        without: modules that the file may hold and the network has not, such as a classifier.
 
     Raises:
         BadWeights: the file is damaged, or holds another network.
@@ -50,7 +54,10 @@ def fill(network: "torch.nn.Module", path: Path, name: str) -> None:
             state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict({key.removeprefix("module."): x for key, x in state.items()})
+        named = {key.removeprefix("module."): x for key, x in state.items()}
+        network.load_state_dict(
+            {key: x for key, x in named.items() if key.rpartition(".")[0] not in without}
+        )
     except (*_UNREADABLE, SafetensorError) as error:
         raise BadWeights(f"{path} does not hold the weights of {name}") from error
     network.eval()

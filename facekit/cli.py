@@ -19,6 +19,7 @@ from typing import Any
 import click
 
 import facekit
+from facekit import cli_training
 from facekit.cli_options import PATH, config_file, json_flag, options_of, quiet_flag, say
 from facekit.errors import (
     BadInput,
@@ -91,7 +92,7 @@ def _fail(message: str, exit_code: int) -> typing.NoReturn:
 @click.version_option(package_name="facekit")
 @click.option("-v", "--verbose", is_flag=True, help="Say more of what is going on, on stderr.")
 def cli(*, verbose: bool) -> None:
-    """Raw videos become verified face datasets with landmarks, action units and AU masks."""
+    """Raw videos become verified face datasets, AU statistics and forgery detectors."""
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
         format="facekit: %(levelname)s: %(message)s",
@@ -221,8 +222,22 @@ def compare_au(
 @click.option("--faces", default=12, show_default=True, help="How many faces to draw.")
 @click.option("--key", help="Only videos whose key contains this.")
 @click.option("--masks", is_flag=True, help="Draw the 15 masks of one face, each on its own.")
-def preview(*, path: Path, out: Path, faces: int, key: str | None, masks: bool) -> None:
+@click.option(
+    "--tampered", is_flag=True, help="Draw what training forges: real, mask, fake, token labels."
+)
+def preview(
+    *, path: Path, out: Path, faces: int, key: str | None, masks: bool, tampered: bool
+) -> None:
     """Draw crops with points, masks and AU names, as a sheet to judge at a glance."""
+    if tampered:
+        if key or masks:
+            raise BadInput(
+                "--tampered draws real faces of every video: give neither --key nor --masks"
+            )
+        from training.preview import preview_tampered
+
+        click.echo(f"wrote {preview_tampered(path, out, faces=faces)}")
+        return
     from pipelines.preview import preview as run
 
     click.echo(f"wrote {run(path, out, faces=faces, key=key, masks=masks)}")
@@ -309,3 +324,12 @@ def au_stats(*, out: Path, show_top: int, as_json: bool, quiet: bool, **options:
         say(found, as_json=True)
     elif not quiet:
         click.echo("\n".join([*found.lines(show_top), "", f"see {out / 'report.html'}"]))
+
+
+for learning in (
+    cli_training.train,
+    cli_training.evaluate,
+    cli_training.predict,
+    cli_training.export_model,
+):
+    cli.add_command(learning)

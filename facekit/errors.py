@@ -61,6 +61,12 @@ class DiskFull(FacekitError):
     exit_code: ClassVar[int] = 74
 
 
+class Diverged(FacekitError):
+    """Training came to a number that is none; the batch that did it has been written out."""
+
+    exit_code: ClassVar[int] = 76
+
+
 class FolderLocked(FacekitError):
     """Another run is writing to the same folder."""
 

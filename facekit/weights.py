@@ -129,7 +129,7 @@ def find(name_or_path: str) -> ModelFile:
     path = _at_hand(name_or_path, known)
     if path is not None:
         return _checked(name_or_path, known, path)
-    if not known.urls or known.needs_word or _offline():
+    if not known.urls or known.needs_word or offline():
         raise MissingWeights(_how_to_get(name_or_path, known))
     return _download(name_or_path, known)
 
@@ -151,7 +151,7 @@ def fetch(name: str, *, accept_licence: bool = False) -> ModelFile:
     path = _at_hand(name, known)
     if path is not None and not (path == _cached(name, known) and _differs(known, path)):
         return _checked(name, known, path)
-    if not known.urls or _offline():
+    if not known.urls or offline():
         raise MissingWeights(_how_to_get(name, known))
     if known.needs_word and not accept_licence:
         raise BadInput(f"{name} needs --accept-licence; its terms: {known.licence}")
@@ -212,7 +212,8 @@ def _by_path(name_or_path: str) -> ModelFile:
     return ModelFile(name=path.name, path=path, sha256=sha256_of(path))
 
 
-def _offline() -> bool:
+def offline() -> bool:
+    """Whether the environment forbids downloads."""
     return os.environ.get("FACEKIT_OFFLINE", "0") not in ("", "0")
 
 
@@ -254,8 +255,8 @@ def _how_to_get(name: str, known: Known) -> str:
         fetch_it = known.note
     else:
         word = " --accept-licence" if known.needs_word else ""
-        offline = " without FACEKIT_OFFLINE" if _offline() else ""
-        fetch_it = f"run `facekit weights fetch {name}{word}`{offline}"
+        lifted = " without FACEKIT_OFFLINE" if offline() else ""
+        fetch_it = f"run `facekit weights fetch {name}{word}`{lifted}"
     return (
         f"model {name} is not at {' or '.join(map(str, places))}: {fetch_it}, "
         f"or put it into FACEKIT_WEIGHTS as {name}/{known.file} ({known.licence})"

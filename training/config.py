@@ -32,6 +32,15 @@ class Config:
     loss: Loss = field(default_factory=Loss)
     training: Training = field(default_factory=Training)
 
+    @property
+    def learns_tokens(self) -> bool:
+        """Whether token labels are learnt: on tampered faces, unless they weigh nothing.
+
+        >>> Config().learns_tokens, Config(loss=Loss(token=0.0)).learns_tokens
+        (True, False)
+        """
+        return self.data.task == "tampered" and self.loss.token > 0
+
     def as_json(self) -> dict[str, dict[str, object]]:
         """The sections as plain JSON values, in order.
 
@@ -43,9 +52,8 @@ class Config:
     def as_toml(self) -> str:
         """The same as a TOML file, each field under its help.
 
-        >>> print("\\n".join(Config().as_toml().splitlines()[:2]))
-        # Which faces are learnt from, and how they are framed.
-        [data]
+        >>> Config().as_toml().splitlines()[1]
+        '[data]'
         """
         lines = []
         for section, values in self.as_json().items():

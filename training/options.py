@@ -44,6 +44,10 @@ class Data:
     balance: bool = True
     """With task = labelled: as many real as fake faces in a batch."""
 
+    augment: bool = True
+    """With task = labelled: colour, brightness and JPEG-like loss, drawn as after tampering; the
+    paper does not say."""
+
     margin_low: float = 1.1
     """Side of the training crop over the longer side of the box, least."""
 
@@ -156,7 +160,8 @@ class Model:
     """aunet, or the plain backbone with its last features as tokens (supplement, 3.2)."""
 
     backbone: Literal["xception", "resnet34", "efficientnet_b4", "resnet18"] = "xception"
-    """Cut where a token covers 16 pixels; xception after block11 (paper)."""
+    """Cut where a token covers 16 pixels; xception after block11 (paper). With name = cnn it is
+    whole, up to its pooling, and a token covers 32."""
 
     weights: str = "hub"
     """Start of the backbone: hub (ImageNet, downloaded by timm), none, or a file."""
@@ -194,12 +199,16 @@ class Model:
     position: bool = True
     """A learnt position grid before the first encoder; the paper mentions none."""
 
+    integration: Literal["plain", "norm"] = "plain"
+    """The two convolutions of equation 7: alone, as written, or each with batch norm and ReLU."""
+
     tokens: Literal["art", "vit"] = "art"
     """What the token labels supervise: the last encoder's output, or its transformer's."""
 
     def __post_init__(self) -> None:
         require_types(self, "model.")
-        _one_of(self, "model", "name", "backbone", "embedding", "au_weight", "tokens")
+        _one_of(self, "model", "name", "backbone", "embedding", "au_weight")
+        _one_of(self, "model", "integration", "tokens")
         require(
             self.size_px in SIZES_PX,
             f"model.size_px must be one of {SIZES_PX}, not {self.size_px}",
@@ -267,8 +276,12 @@ class Training:
     weight_decay: float = 0.0
     """Weight decay; the paper gives none."""
 
+    warmup: float = 0.0
+    """Share of the steps in which the rate rises to the full one in a line."""
+
     constant: float = 0.75
-    """Share of the steps at the full rate; then it falls to 0 in a line (self-blending's)."""
+    """Share of the steps until which the rate is full; then it falls to 0 in a line
+    (self-blending's)."""
 
     clip: float = 0.0
     """Norm to which gradients are clipped; 0: not."""
@@ -278,6 +291,9 @@ class Training:
 
     freeze_norm: bool = False
     """Keep batch normalisation at the statistics it started with."""
+
+    channels_last: bool = True
+    """Lay images and weights out channel by channel within a pixel, which convolutions prefer."""
 
     compile: bool = False
     """Compile the network (torch.compile)."""
@@ -312,6 +328,11 @@ class Training:
             value = getattr(self, name)
             require(value >= 0, f"training.{name} must be 0 or more, not {value}")
         _share("training.constant", self.constant)
+        require(
+            0.0 <= self.warmup <= self.constant,
+            f"training.warmup must lie in 0 to training.constant {self.constant}, "
+            f"not {self.warmup}",
+        )
         require(
             self.batch % (2 * self.accumulate) == 0,
             f"training.batch {self.batch} must be a multiple of twice training.accumulate "

@@ -50,9 +50,7 @@ class MapNetwork(nn.Module):
             )
             for taken, given, count in zip(widths[:-1], widths[1:], blocks, strict=True)
         )
-        self.side = nn.ModuleList(
-            Unit(width, up, 1, norm=norm, relu=False) for width in widths[1:]
-        )
+        self.side = nn.ModuleList(Unit(width, up, 1, norm=norm, relu=False) for width in widths[1:])
         self.up = nn.ModuleList(Unit(up, up, norm=norm) for _ in widths[2:])
         self.out = nn.Conv2d(up, POINTS, 1)
 

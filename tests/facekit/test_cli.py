@@ -44,8 +44,8 @@ def test_help_imports_nothing_heavy():
 
 def test_the_commands_are_pinned():
     assert sorted(cli.cli.commands) == [
-        "au-stats", "compare-au", "diff", "doctor", "extract", "inspect", "merge", "preview",
-        "verify", "weights",
+        "au-stats", "compare-au", "diff", "doctor", "evaluate", "export-model", "extract",
+        "inspect", "merge", "predict", "preview", "train", "verify", "weights",
     ]  # fmt: skip
     assert sorted(cli.weights.commands) == ["fetch", "list", "verify"]
 
@@ -55,9 +55,9 @@ def test_the_commands_are_pinned():
     [
         (
             "extract",
-            "--align --au --config --dataset --detector --device --dry-run --engine --face --force "
-            "--frames --images --jobs --json --landmarker --margin --mask-profile --max-rss "
-            "--min-score --out --part --preset --quiet --retry --size --strict --timeout",
+            "--align --au --config --dataset --detector --device --dry-run --engine "
+            "--face --force --frames --images --jobs --json --landmarker --margin --mask-profile "
+            "--max-rss --min-score --out --part --preset --quiet --retry --size --strict --timeout",
         ),
         ("merge", "--force --out --quiet"),
         ("inspect", "--json"),
@@ -69,7 +69,18 @@ def test_the_commands_are_pinned():
             "--seed --show-top --volumes",
         ),
         ("compare-au", "--json --min-positives --out --table"),
-        ("preview", "--faces --key --masks --out"),
+        ("evaluate", "--device --json --out --perturb --protocol --quiet --split --which"),
+        ("export-model", "--which"),
+        (
+            "predict",
+            "--detector --device --face --frames --json --out --overlay --quiet --which",
+        ),
+        ("preview", "--faces --key --masks --out --tampered"),
+        (
+            "train",
+            "--config --device --json --out --quiet --resume --set --show-config --tensorboard "
+            "--tier",
+        ),
         ("doctor", "--json"),
     ],
 )
@@ -80,8 +91,9 @@ def test_the_flags_are_pinned(command, flags):
 
 def test_the_exported_names_are_pinned():
     assert dir(facekit) == [
-        "FacekitError", "Measurement", "Run", "Statistics", "au_stats", "compare_au", "diff",
-        "doctor", "extract", "inspect", "merge", "open_shards", "preview", "verify",
+        "Config", "FacekitError", "Measurement", "Run", "Statistics", "au_stats", "compare_au",
+        "diff", "doctor", "evaluate", "export_model", "extract", "inspect", "merge",
+        "open_shards", "predict", "preview", "read_config", "train", "verify",
     ]  # fmt: skip
     for name in dir(facekit):
         assert callable(getattr(facekit, name))
@@ -118,6 +130,17 @@ def test_a_name_that_is_not_exported_is_no_attribute():
         (["au-stats", "--csv", "missing", "-o", "out"], 2, "missing"),
         (["au-stats", ".", "-o", "out", "--volumes", "20"], 2, "--volumes"),
         (["merge", "missing", "-o", "out"], 2, "missing"),
+        (["train", "-o", "out"], 2, "no shards"),
+        (["train", "missing"], 2, "-o RUN is missing"),
+        (["train", "missing", "-o", "out"], 2, "missing"),
+        (["train", "missing", "-o", "out", "--set", "epochs=5"], 2, "training.epochs=5"),
+        (["train", "missing", "-o", "out", "--config", "no.toml"], 2, "no.toml"),
+        (["train", "missing", "--resume", "out"], 2, "give neither"),
+        (["train", "--resume", "missing"], 2, "missing"),
+        (["evaluate", "missing", "missing"], 2, "missing"),
+        (["predict", "missing", "clip.mp4", "-o", "out"], 2, "missing"),
+        (["export-model", "missing", "model.onnx"], 2, "missing"),
+        (["preview", "missing", "--tampered"], 2, "missing"),
         (["weights", "fetch", "nothing"], 2, "nothing"),
         (["nothing"], 2, "nothing"),
     ],

@@ -31,6 +31,7 @@ def test_interrupted_carries_its_signal():
         (errors.MissingDevice, 69),
         (errors.DiskFull, 74),
         (errors.FolderLocked, 75),
+        (errors.Diverged, 76),
     ],
 )
 def test_exit_codes_are_pinned(kind, exit_code):

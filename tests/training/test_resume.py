@@ -1,0 +1,102 @@
+"""A run that was stopped comes to the same weights as one that was not, bit for bit."""
+
+import os
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from synthetic_faces import make_shards
+from tiny_runs import losses, start, tiny
+
+from facekit.errors import Interrupted
+from training import checkpoint, log
+from training.loop import resume, train
+
+STEPS = 6
+EPOCHS = "training.epochs=3"
+
+CASES = {
+    "plain": (),
+    "accumulated": ("training.accumulate=2", "training.clip=1.0", "training.log_every=3"),
+    "adamw": ("training.optimiser=adamw", "training.weight_decay=0.01", "data.task=labelled"),
+}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return make_shards(tmp_path_factory.mktemp("resume") / "shards")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def weights(run):
+    snapshot = checkpoint.last(run)
+    files = [snapshot.path / name for name in (checkpoint.MODEL, checkpoint.OPTIMISER)]
+    return snapshot.state.step, [load_file(path) for path in files]
+
+
+def same(one, other):
+    (step, tensors), (other_step, others) = weights(one), weights(other)
+    return step == other_step and all(
+        a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+        for a, b in zip(tensors, others, strict=True)
+    )
+
+
+@pytest.mark.parametrize("sets", CASES.values(), ids=CASES)
+def test_stopped_and_resumed_is_the_same_run(sets, shards, tmp_path):
+    config = tiny(EPOCHS, *sets)
+    whole = train([shards], tmp_path / "whole", config=config, device="cpu")
+    train([shards], tmp_path / "parts", config=config, device="cpu", steps=STEPS - 2)
+    resumed = resume(tmp_path / "parts", device="cpu")
+    assert whole.step == resumed.step == STEPS
+    assert same(tmp_path / "whole", tmp_path / "parts")
+    assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
+
+
+def test_other_weights_are_told_apart(shards, tmp_path):
+    for seed in (0, 1):
+        config = tiny(EPOCHS, f"training.seed={seed}")
+        train([shards], tmp_path / str(seed), config=config, device="cpu", steps=1)
+    assert not same(tmp_path / "0", tmp_path / "1")
+
+
+def test_killed_and_resumed_is_the_same_run(shards, tmp_path):
+    train([shards], tmp_path / "whole", config=tiny(EPOCHS), device="cpu")
+    with start(shards, tmp_path / "killed", STEPS, EPOCHS) as killed:
+        for line in killed.stdout:
+            if line.startswith("step 3/"):
+                killed.kill()
+    assert killed.returncode == -signal.SIGKILL
+    assert 2 <= checkpoint.last(tmp_path / "killed").state.step < STEPS
+    resume(tmp_path / "killed", device="cpu")
+    assert same(tmp_path / "whole", tmp_path / "killed")
+    assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_a_snapshot_and_the_command_that_resumes(number, shards, tmp_path):
+    out = tmp_path / "a run"
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted) as stopped:
+        train(
+            [shards],
+            out,
+            config=tiny(EPOCHS, "data.task=labelled"),
+            device="cpu",
+            tell=lambda line: os.kill(os.getpid(), number),
+        )
+    assert stopped.value.signal_number == number
+    assert str(stopped.value) == (
+        f"stopped at step 2 of {STEPS}; go on with: facekit train --resume '{out}'"
+    )
+    assert checkpoint.last(out).state.step == 2
+    assert [line["step"] for line in log.read(out / "log.jsonl")] == [1, 2]
+    assert signal.getsignal(number) == before

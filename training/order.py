@@ -1,0 +1,132 @@
+"""In which order faces are learnt from: a pure function of seed, epoch and position.
+
+Neither the number of ranks nor the tier decides it. Every step has one slice of the one order, of
+which rank r of W takes r, r + W, r + 2W and so on. The order can be read from disk: blocks of 64
+neighbours are shuffled, and of what then lies in a row each 8,192 faces are shuffled among
+themselves, so a reader that holds two such windows reads every face once and in blocks. Up to
+8,192 faces any order is as likely as any other.
+
+Letters: N faces, S steps, B faces that a step takes from the table.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from facekit.errors import BadInput
+from training.draws import Draws
+from training.options import Data
+
+BLOCK: Final = 64
+"""Neighbouring faces that stay together until they are in memory."""
+
+WINDOW: Final = 8192
+"""Faces that are shuffled among themselves."""
+
+_Index = npt.NDArray[np.int64]
+
+
+def positions(count: int, seed: int, epoch: int, *, stream: str = "faces") -> _Index:
+    """Each of `count` faces once.
+
+    Args:
+        count: N.
+        seed: of the run.
+        epoch: which pass.
+        stream: orders of different names are independent.
+
+    Returns:
+        (N,) int64, a permutation of 0 to N - 1.
+
+    >>> positions(6, seed=0, epoch=0), positions(6, seed=0, epoch=1)
+    (array([5, 3, 2, 1, 4, 0]), array([3, 0, 5, 2, 1, 4]))
+    """
+    block_N = np.arange(count) // BLOCK
+    blocks = _drawn(-(-count // BLOCK), seed, epoch, f"order of blocks of {stream}")
+    by_block_N = np.argsort(blocks[block_N], kind="stable")
+    within_N = _drawn(count, seed, epoch, f"order of {stream}")
+    return by_block_N[np.lexsort((within_N, np.arange(count) // WINDOW))]
+
+
+def _drawn(count: int, seed: int, epoch: int, name: str) -> _Index:
+    """62 random bits each; the order of these is the same for any version of any package."""
+    draws = Draws(seed, epoch, torch.arange(count))
+    high, low = draws.integers(name, 2, high=1 << 31).unbind(1)
+    made: _Index = (high * (1 << 31) + low).numpy()
+    return made
+
+
+def epoch_order(
+    label_N: npt.NDArray[np.int64], batch: int, data: Data, *, seed: int, epoch: int
+) -> _Index:
+    """The faces of each step of an epoch, over all ranks.
+
+    Args:
+        label_N: (N,) int64, 0 real or 1 fake, of each face of the table.
+        batch: images a step. With task = tampered each real face makes a pair of them.
+        data: `task` and `balance`.
+        seed: of the run.
+        epoch: which.
+
+    Returns:
+        (S, B) int64, indices into `label_N`. What is left over after the last whole step is not
+        seen in this epoch. Balanced, the first half of each row is real and the second is fake:
+        the rarer kind goes round as often as the other needs, in another order each time.
+
+    Raises:
+        BadInput: the faces do not fill a single step.
+    """
+    steps = steps_per_epoch(label_N, batch, data)
+    if is_balanced(data):
+        half = batch // 2
+        halves = [
+            _cycled(np.flatnonzero(label_N == label), steps * half, seed, epoch, name)
+            for label, name in ((0, "real"), (1, "fake"))
+        ]
+        return np.concatenate([one.reshape(steps, half) for one in halves], axis=1)
+    taken = _taken(label_N, data)
+    a_step = batch // 2 if data.task == "tampered" else batch
+    order = taken[positions(len(taken), seed, epoch)]
+    return order[: steps * a_step].reshape(steps, a_step)
+
+
+def steps_per_epoch(label_N: npt.NDArray[np.int64], batch: int, data: Data) -> int:
+    """How many whole steps the faces fill; see `epoch_order`.
+
+    Raises:
+        BadInput: not one.
+
+    >>> steps_per_epoch(np.array([0, 0, 0, 1]), 2, Data())
+    3
+    >>> steps_per_epoch(np.array([0, 0, 0, 1]), 2, Data(task="labelled"))
+    3
+    """
+    if is_balanced(data):
+        count, a_step = max(int((label_N == label).sum()) for label in (0, 1)), batch // 2
+    else:
+        count = len(_taken(label_N, data))
+        a_step = batch // 2 if data.task == "tampered" else batch
+    if count < a_step:
+        raise BadInput(
+            f"{count} faces do not fill one step, which takes {a_step}; lower training.batch, or "
+            "raise data.frames"
+        )
+    return count // a_step
+
+
+def is_balanced(data: Data) -> bool:
+    """Whether a batch takes real and fake faces from an order each."""
+    return data.task == "labelled" and data.balance
+
+
+def _taken(label_N: npt.NDArray[np.int64], data: Data) -> _Index:
+    return np.flatnonzero(label_N == 0) if data.task == "tampered" else np.arange(len(label_N))
+
+
+def _cycled(taken: _Index, count: int, seed: int, epoch: int, name: str) -> _Index:
+    """That many of them, going round in a fresh order each lap."""
+    laps = -(-count // max(1, len(taken)))
+    orders = [positions(len(taken), seed, epoch, stream=f"{name} {lap}") for lap in range(laps)]
+    return np.concatenate([taken[order] for order in orders])[:count]
