@@ -2,8 +2,8 @@
 
     python tests/tiny_runs.py SHARDS OUT STEPS SECTION.NAME=VALUE ...
 
-trains in a process of its own, with a snapshot after each step, goes on where OUT already holds a
-run, and prints each line of the log.
+trains in a process of its own, goes on where OUT already holds a run, and prints each line of the
+log. With SNAPSHOT_MINUTES=0 there is a snapshot after each step.
 """
 
 import os
@@ -80,7 +80,7 @@ def main():
             device="cpu",
             steps=int(steps),
             resume=not is_new and "RANK" not in os.environ,
-            snapshot_minutes=0.0,
+            snapshot_minutes=float(os.environ.get("SNAPSHOT_MINUTES", "10")),
             tell=lambda line: say(sys.stdout, line),
         )
     except FacekitError as problem:

@@ -171,6 +171,6 @@ def test_a_network_says_where(masked, loaded, masks):
 
 def test_a_network_without_tokens_says_nothing_of_where(masked, masks, tmp_path):
     config = trained_runs.config(data={"task": "labelled"})
-    loaded = load_model(trained_runs.write_run(tmp_path, config=config))
+    loaded = load_model(trained_runs.write_run(tmp_path, config))
     with pytest.raises(BadInput, match="has learnt no tokens"):
         _localised(masked, loaded, masks)

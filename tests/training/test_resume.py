@@ -70,7 +70,7 @@ def test_other_weights_are_told_apart(shards, tmp_path):
 
 def test_killed_and_resumed_is_the_same_run(shards, tmp_path):
     train([shards], tmp_path / "whole", config=tiny(EPOCHS), device="cpu")
-    with start(shards, tmp_path / "killed", STEPS, EPOCHS) as killed:
+    with start(shards, tmp_path / "killed", STEPS, EPOCHS, SNAPSHOT_MINUTES="0") as killed:
         for line in killed.stdout:
             if line.startswith("step 3/"):
                 killed.kill()

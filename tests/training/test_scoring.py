@@ -97,7 +97,7 @@ def test_the_network_is_left_as_it_was(table, loaded, broken):
 
 def test_without_tokens_the_class_alone_scores(table, tmp_path):
     config = trained_runs.config(data={"task": "labelled"})
-    loaded = load_model(trained_runs.write_run(tmp_path, config=config))
+    loaded = load_model(trained_runs.write_run(tmp_path, config))
     faces = _scores(table, loaded)
     assert faces["token_score"].isna().all()
     np.testing.assert_array_equal(faces["score"], faces["class_score"])
