@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from facekit.openface_members import MEMBERS, Member
+
 _UNSTATED: Final = "upstream states no licence for these weights"
 _INSIGHTFACE: Final = "InsightFace models: non-commercial research only"
 _FACE_LANDMARK: Final = (
@@ -18,6 +20,7 @@ _SCRFD: Final = (
     "https://raw.githubusercontent.com/hpc203/scrfd-opencv/"
     "eee7bf1ee0dbe9615d8d8caaa53702e0d2dca001/weights/"
 )
+_OPENFACE: Final = "https://raw.githubusercontent.com/TadasBaltrusaitis/OpenFace/OpenFace_2.2.0/"
 _EMBEDDED: Final = "research only (facekit/models/WEIGHTS_LICENSE)"
 _REINSTALL: Final = "it comes with facekit: install facekit again"
 _MODEL_ZOO: Final = "https://github.com/deepinsight/insightface/releases/download/"
@@ -43,11 +46,12 @@ class Known:
     Args:
         file: file name below the model's folder; empty where the model is the folder itself.
         licence: what the licence says of use and redistribution.
-        sha256: of the file; None where no trustworthy sum is published.
-        size_bytes: of the file; 0 if unknown.
+        sha256: of the file, or of the members; None where no trustworthy sum is published.
+        size_bytes: of the file, or of the members together; 0 if unknown.
         urls: https addresses, tried in this order; empty where it cannot be downloaded.
         needs_word: whether the user has to accept the licence before a download.
         pack: the archive at `urls`, where the file is a member of one.
+        members: what the model is made of, where it is a folder; their paths follow each of `urls`.
         note: what to do where there is no address.
         embedded: whether the file lies in the package itself, in `facekit/models`.
     """
@@ -59,6 +63,7 @@ class Known:
     urls: tuple[str, ...] = ()
     needs_word: bool = True
     pack: Pack | None = None
+    members: tuple[Member, ...] = ()
     note: str = ""
     embedded: bool = False
 
@@ -176,7 +181,10 @@ KNOWN: Final[Mapping[str, Known]] = {
     "openface_au": Known(
         file="",
         licence="OpenFace (CMU): academic, non-commercial research; no redistribution",
-        note="copy lib/local/FaceAnalyser/AU_predictors of an OpenFace 2 checkout there",
+        sha256="29c471f409704a0b828fb818e33f9430d8ba1a44f6b4ee43637adc5257351107",
+        size_bytes=4_288_737,
+        urls=(_OPENFACE + "lib/local/FaceAnalyser/AU_predictors/",),
+        members=MEMBERS,
     ),
 }
 """Every model that has a name; the folders of `FACEKIT_WEIGHTS` are called like this."""

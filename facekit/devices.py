@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -22,12 +23,13 @@ _CUDA_OPTIONS: Final = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
 """The default search times every algorithm and may choose another on each run."""
 
 
-def onnx_session(path: Path, device: str = "auto") -> Any:
+def onnx_session(path: Path, device: str = "auto", *, content: bytes | None = None) -> Any:
     """Open an ONNX model: one thread on the CPU, or CUDA where that works.
 
     Args:
         path: the model file.
         device: `auto`, `cpu` or `cuda`; `cuda` that cannot be had warns and takes the CPU.
+        content: the model, where it is made of what the file holds; None reads the file as one.
 
     Returns:
         An `onnxruntime.InferenceSession`; `session_device` tells where it runs.
@@ -43,7 +45,9 @@ def onnx_session(path: Path, device: str = "auto") -> Any:
     try:
         with quiet(log):
             session = onnxruntime.InferenceSession(
-                str(path), sess_options=_one_thread(), providers=providers
+                str(path) if content is None else content,
+                sess_options=_one_thread(),
+                providers=providers,
             )
     except (
         kinds.EPFail,
@@ -89,6 +93,37 @@ def torch_device(device: str = "auto") -> "torch.device":
     used: Device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     _say("torch", device, used, why_no_torch_cuda)
     return torch.device(used)
+
+
+def torch_cuda(what: str, device: str = "auto") -> "torch.device | None":
+    """The CUDA device of torch, or None where the CPU is to be used; torch is spared if it can be.
+
+    Args:
+        what: the model's name, for the log.
+        device: `auto`, `cpu` or `cuda`; `cuda` that cannot be had warns and takes the CPU.
+
+    Raises:
+        BadInput: no such device.
+
+    >>> torch_cuda("lite", "cpu") is None
+    True
+    """
+    _known(device)
+    if device != "cpu" and _has_cuda_driver():
+        found = torch_device(device)
+        return found if found.type == "cuda" else None
+    _say(what, device, "cpu", lambda: "this machine has no CUDA driver")
+    return None
+
+
+def _has_cuda_driver() -> bool:
+    import ctypes
+
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def one_thread() -> None:

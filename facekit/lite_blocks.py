@@ -6,8 +6,12 @@ convolutions, and what is shipped has none.
 Shape suffixes: N image, C channel, H row, W column.
 """
 
+from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -65,6 +69,28 @@ class Block(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """The shape stays."""
         return functional.relu(self.second(self.first(x_NCHW)) + x_NCHW, inplace=True)
+
+
+def on_device(
+    forward: Callable[[Tensor], Tensor], device: torch.device, *, unit: float = 1.0
+) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+    """What `facekit.lite_graph.Session` is on the CPU, for a network that torch runs.
+
+    Args:
+        forward: the network, or a method of it: (N, 3, H, W) RGB, 0..255 over `unit`, to any shape.
+        device: where the network lies.
+        unit: what pixels are divided by.
+
+    Returns:
+        (N, H, W, 3) uint8 RGB to what the network gives, float32.
+    """
+
+    def run(img_NHWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        with torch.inference_mode():
+            img_NCHW = torch.from_numpy(img_NHWC).to(device).permute(0, 3, 1, 2).float()
+            return np.asarray(forward(img_NCHW.div_(unit)).float().cpu().numpy())
+
+    return run
 
 
 def folded(learnt: nn.Module, working: _Network, *, divide: bool = False) -> _Network:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -16,6 +16,7 @@ from facekit import (
     backends,
     crops,
     detectors,
+    following,
     landmarkers,
     schema,
     tracks,
@@ -68,13 +69,16 @@ class Backends:
             MissingWeights: a model file is not at hand and cannot be fetched.
         """
         labeller = action_units.load(measurement.au, device=device)
+        landmarker = landmarkers.load(measurement.landmarker, device=device)
         if isinstance(labeller, action_units.OverTime):
             labeller.consecutive = measurement.consecutive
+        if isinstance(labeller, action_units.OfPoints):
+            labeller.points_come_from(landmarker.models)
         return cls(
             detector=detectors.load(
                 measurement.detector, device=device, min_score=measurement.min_score
             ),
-            landmarker=landmarkers.load(measurement.landmarker, device=device),
+            landmarker=landmarker,
             action_units=labeller,
         )
 
@@ -203,10 +207,11 @@ def measure(
     models.action_units.finish()  # what a video that failed half-way has left is not this one's
     reading = video.sample(source.path, measurement.frames, progress=progress)
     tracker = tracks.Tracker()
+    find = _finder(source.path, measurement, models, tracker, progress)
     frames_sampled = frames_with_any = 0
     whole = True
     for frames, last in _blocks(reading):
-        faces = _detect(source, frames, models.detector, tracker, progress)
+        faces = find(frames)
         frames_sampled += len(frames)
         frames_with_any += len({face.frame_index for face in faces})
         if last and whole and measurement.face == "largest":
@@ -273,30 +278,31 @@ def _slices(faces: Sequence[Face], size_px: int) -> Iterator[Sequence[Face]]:
         yield faces[start : start + most]
 
 
-def _detect(
-    source: video.Video,
-    frames: Sequence[video.SampledFrame],
-    detector: detectors.Detector,
+def _finder(
+    path: Path,
+    measurement: Measurement,
+    models: Backends,
     tracker: tracks.Tracker,
     progress: Callable[[], None],
+) -> Callable[[Sequence[video.SampledFrame]], list[Face]]:
+    """What finds the faces of the next frames; with their points where it had to follow them."""
+    detector, every = models.detector, measurement.detect_every
+    if measurement.consecutive and every > 1:
+        follower = following.Follower(detector, models.landmarker, tracker, every=every)
+        return lambda frames: _each(frames, lambda frame: follower.look(path, frame), progress)
+    return lambda frames: _each(
+        list(_batches(frames, detector.device)),
+        lambda batch: following.detected(path, batch, detector, tracker),
+        progress,
+    )
+
+
+def _each(
+    items: Iterable[_Item], faces_of: Callable[[_Item], list[Face]], progress: Callable[[], None]
 ) -> list[Face]:
     faces: list[Face] = []
-    for batch in _batches(frames, detector.device):
-        for frame, found in zip(batch, detector([f.image_HWC for f in batch]), strict=True):
-            track_ids = tracker.link(found, pts_s=frame.pts_s)
-            faces += [
-                Face(
-                    video=source.path,
-                    frame_index=frame.frame_index,
-                    pts_s=frame.pts_s,
-                    track_id=int(track_ids[i]),
-                    image_HWC=frame.image_HWC,
-                    box_xyxy=found.box_xyxy[i],
-                    keypoints_xy=found.keypoints_xy[i],
-                    score=float(found.score[i]),
-                )
-                for i in np.argsort(track_ids, kind="stable")
-            ]
+    for item in items:
+        faces += faces_of(item)
         progress()
     return faces
 
@@ -304,6 +310,8 @@ def _detect(
 def _landmarks(
     faces: Sequence[Face], landmarker: landmarkers.Landmarker, progress: Callable[[], None]
 ) -> list[Face]:
+    if all(face.points_xy is not None for face in faces):
+        return list(faces)
     located: list[Face] = []
     for batch in _batches(faces, landmarker.device):
         points_N682 = landmarker(batch)

@@ -113,6 +113,10 @@ class Measurement:
     align: bool = False
     """Turn the crop upright by a similarity through the five points."""
 
+    detect_every: int = 5
+    """On consecutive frames, let the detector look on every n-th of them and where a face is lost,
+    and follow the points in between; 1 looks on all. On sparse frames it looks on all."""
+
     landmarker: str = ""
     """68-point landmarker, NAME[:MODEL]: lite, fan, mobilefacenet, pfld, openface-csv; unset takes
     the preset's."""
@@ -147,6 +151,10 @@ class Measurement:
         require(
             self.min_score is None or 0.0 <= self.min_score <= 1.0,
             f"--min-score must lie in 0 to 1, not {self.min_score}",
+        )
+        require(
+            1 <= self.detect_every <= 1000,
+            f"--detect-every must lie in 1 to 1000 frames, not {self.detect_every}",
         )
         require(self.face in FACES, f"--face must be one of {FACES}, not {self.face!r}")
         require(1.0 <= self.margin <= 4.0, f"--margin must lie in 1.0 to 4.0, not {self.margin}")

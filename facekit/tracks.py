@@ -1,6 +1,7 @@
 """Boxes through time: who is who within one video, and who is largest."""
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,11 +84,32 @@ class Tracker:
         track_ids = np.empty(len(boxes_N4), np.int32)
         for row, box_xyxy in enumerate(boxes_N4):
             live = known.get(row) or self._newcomer(box_xyxy)
-            live.box_xyxy, live.frame, live.pts_s = box_xyxy, self._frames, pts_s
-            self._frames_seen[live.track_id] += 1
-            self._area_px2[live.track_id] += _area_px2(box_xyxy)
+            self._see(live, box_xyxy, pts_s)
             track_ids[row] = live.track_id
         return track_ids
+
+    def keep(
+        self,
+        track_ids: Sequence[int],
+        boxes_N4: npt.NDArray[np.floating],
+        *,
+        pts_s: float = float("nan"),
+    ) -> None:
+        """Take the next sampled frame, on which it is known who is where.
+
+        Args:
+            track_ids: people of the last frame.
+            boxes_N4: frame pixels, a box for each of them.
+            pts_s: presentation time of the frame; NaN where unknown.
+        """
+        self._frames += 1
+        of_person = {live.track_id: live for live in self._live}
+        for track_id, box_xyxy in zip(track_ids, boxes_N4.astype(np.float64), strict=True):
+            self._see(of_person[track_id], box_xyxy, pts_s)
+
+    def has_just_lost(self) -> bool:
+        """Whether a person without a box on the last frame had one a few frames before."""
+        return any(0 < self._frames - live.frame <= LOST_FRAMES for live in self._live)
 
     def largest(self) -> int | None:
         """The person with the largest area summed over time, the first of equals; None if none."""
@@ -100,6 +122,11 @@ class Tracker:
     def frames_lost(self, track_id: int) -> int:
         """On how many sampled frames, before, between or after, the person has none."""
         return self._frames - self._frames_seen[track_id]
+
+    def _see(self, live: _Live, box_xyxy: _Float64, pts_s: float) -> None:
+        live.box_xyxy, live.frame, live.pts_s = box_xyxy, self._frames, pts_s
+        self._frames_seen[live.track_id] += 1
+        self._area_px2[live.track_id] += _area_px2(box_xyxy)
 
     def _is_gone(self, live: _Live, pts_s: float) -> bool:
         is_recent = pts_s - live.pts_s <= LOST_S  # False where a time is NaN

@@ -7,23 +7,16 @@ cache (`$FACEKIT_CACHE/weights/NAME/FILE`, by default below `$XDG_CACHE_HOME/fac
 the network; `FACEKIT_OFFLINE=1` keeps it from using it.
 """
 
-import errno
 import hashlib
 import logging
 import os
-import stat
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, Literal
+from typing import IO, Final, Literal
 
+from facekit import arrivals, weight_folders
 from facekit.catalogue import KNOWN, Known
-from facekit.errors import BadInput, BadWeights, DiskFull, MissingWeights
-
-if TYPE_CHECKING:
-    from zipfile import ZipInfo
+from facekit.errors import BadInput, BadWeights, MissingWeights
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +24,6 @@ SILENCE_S: Final = 30.0
 """Seconds without a byte after which a download is given up."""
 
 _EMBEDDED: Final = Path(__file__).parent / "models"
-_BLOCK_BYTES: Final = 1 << 20
-_LARGEST_BYTES: Final = 2 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +129,7 @@ def fetch(name: str, *, accept_licence: bool = False) -> ModelFile:
     """Put a model into the cache unless a sound copy is at hand.
 
     Args:
-        name: a name in `KNOWN`.
+        name: a name in `KNOWN`; `-` may stand for `_`.
         accept_licence: the user's word that the licence was read and is kept.
 
     Raises:
@@ -147,9 +138,9 @@ def fetch(name: str, *, accept_licence: bool = False) -> ModelFile:
         MissingWeights: it cannot be downloaded.
         DiskFull: no room for it.
     """
-    known = _known(name)
-    path = _at_hand(name, known)
-    if path is not None and not (path == _cached(name, known) and _differs(known, path)):
+    name, known = _known(name)
+    path = _to_keep(name, known)
+    if path is not None:
         return _checked(name, known, path)
     if not known.urls or offline():
         raise MissingWeights(_how_to_get(name, known))
@@ -177,8 +168,8 @@ def licence_to_accept(name: str) -> str | None:
     >>> licence_to_accept("yunet_2023mar") is None
     True
     """
-    known = _known(name)
-    return known.licence if known.needs_word and _at_hand(name, known) is None else None
+    name, known = _known(name)
+    return known.licence if known.needs_word and _to_keep(name, known) is None else None
 
 
 def verify() -> list[Holding]:
@@ -193,10 +184,16 @@ def cache_folder() -> Path:
     return Path(cache).expanduser() / "weights"
 
 
-def _known(name: str) -> Known:
-    if name not in KNOWN:
+def offline() -> bool:
+    """Whether `FACEKIT_OFFLINE` forbids downloads."""
+    return os.environ.get("FACEKIT_OFFLINE", "0") not in ("", "0")
+
+
+def _known(name: str) -> tuple[str, Known]:
+    mine = name if name in KNOWN else name.replace("-", "_")
+    if mine not in KNOWN:
         raise BadInput(f"no model is called {name!r}; there are {', '.join(KNOWN)}")
-    return KNOWN[name]
+    return mine, KNOWN[mine]
 
 
 def _files_in(folder: Path) -> list[Path]:
@@ -210,11 +207,6 @@ def _by_path(name_or_path: str) -> ModelFile:
         names = ", ".join(KNOWN)
         raise MissingWeights(f"{name_or_path!r} is neither a file nor one of the models {names}")
     return ModelFile(name=path.name, path=path, sha256=sha256_of(path))
-
-
-def offline() -> bool:
-    """Whether the environment forbids downloads."""
-    return os.environ.get("FACEKIT_OFFLINE", "0") not in ("", "0")
 
 
 def _cached(name: str, known: Known) -> Path:
@@ -233,14 +225,27 @@ def _at_hand(name: str, known: Known) -> Path | None:
     return next((path for path in _places(name, known) if path.exists()), None)
 
 
+def _to_keep(name: str, known: Known) -> Path | None:
+    """What `fetch` leaves as it is: anything at hand but a damaged copy in the cache."""
+    path = _at_hand(name, known)
+    return None if path == _cached(name, known) and _differs(known, path) else path
+
+
 def _differs(known: Known, path: Path) -> bool:
+    if known.members:
+        return bool(weight_folders.fault(path, known.members))
     return known.sha256 not in (None, sha256_of(path))
 
 
 def _checked(name: str, known: Known, path: Path) -> ModelFile:
+    remedy = known.note if known.embedded else "delete it and fetch it again"
+    if known.members:
+        fault = weight_folders.fault(path, known.members)
+        if fault:
+            raise BadWeights(f"{path} is not {name}: {fault}; {remedy}")
+        return ModelFile(name=name, path=path, sha256=weight_folders.sha256_of(known.members))
     sha256 = sha256_of(path)
     if known.sha256 not in (None, sha256):
-        remedy = known.note if known.embedded else "delete it and fetch it again"
         raise BadWeights(
             f"{path} is not {name}: its sha256 is {sha256}, it should be {known.sha256}; {remedy}"
         )
@@ -255,8 +260,8 @@ def _how_to_get(name: str, known: Known) -> str:
         fetch_it = known.note
     else:
         word = " --accept-licence" if known.needs_word else ""
-        lifted = " without FACEKIT_OFFLINE" if offline() else ""
-        fetch_it = f"run `facekit weights fetch {name}{word}`{lifted}"
+        online = " without FACEKIT_OFFLINE" if offline() else ""
+        fetch_it = f"run `facekit weights fetch {name}{word}`{online}"
     return (
         f"model {name} is not at {' or '.join(map(str, places))}: {fetch_it}, "
         f"or put it into FACEKIT_WEIGHTS as {name}/{known.file} ({known.licence})"
@@ -268,8 +273,9 @@ def _holding(name: str, known: Known, *, hashed: bool) -> Holding:
     size_bytes = known.pack.size_bytes if known.pack else known.size_bytes
     if path is None:
         return Holding(name=name, state="missing", path=None, size_bytes=size_bytes, known=known)
-    files = [path / n for n in _files_in(path)] if path.is_dir() else [path]
-    size_bytes = sum(file.stat().st_size for file in files)
+    names = [Path(m.path) for m in known.members] or _files_in(path)
+    files = [path / n for n in names] if path.is_dir() else [path]
+    size_bytes = sum(file.stat().st_size for file in files if file.is_file())
     state: Literal["found", "ok", "unproven", "damaged"] = "found"
     if known.size_bytes not in (0, size_bytes) or (hashed and _differs(known, path)):
         state = "damaged"
@@ -305,6 +311,9 @@ def _download(name: str, known: Known) -> ModelFile:
     for url in known.urls:
         log.info("downloading %s from %s", name, url)
         try:
+            if known.members:
+                weight_folders.receive(known.members, url, target, _open)
+                return _checked(name, known, target)
             with _open(url) as stream:
                 return _receive(name, known, stream, target)
         except (OSError, HTTPException) as error:
@@ -314,88 +323,9 @@ def _download(name: str, known: Known) -> ModelFile:
 
 def _receive(name: str, known: Known, stream: IO[bytes], target: Path) -> ModelFile:
     if known.pack is None:
-        with _arriving(stream, target, known.sha256, known.size_bytes) as (part, sha256):
-            _publish(part, target)
+        sha256 = arrivals.receive(stream, target, known.sha256, known.size_bytes)
         return ModelFile(name=name, path=target, sha256=sha256)
     pack, zip_path = known.pack, target.with_name(f"{name}.zip")
-    with _arriving(stream, zip_path, pack.sha256, pack.size_bytes) as (part, _):
-        return _unpack(name, known, part, target)
-
-
-def _unpack(name: str, known: Known, zip_path: Path, target: Path) -> ModelFile:
-    import zipfile
-    import zlib
-
-    try:
-        with zipfile.ZipFile(zip_path) as archive:
-            for member in archive.infolist():
-                _refuse_hostile(member)
-            mine = [m for m in archive.infolist() if Path(m.filename).name == known.file]
-            if len(mine) != 1:
-                raise BadWeights(f"the pack {name} holds {len(mine)} files {known.file}, not one")
-            with (
-                archive.open(mine[0]) as stream,
-                _arriving(stream, target, known.sha256, known.size_bytes) as (part, sha256),
-            ):
-                _publish(part, target)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise BadWeights(f"the pack {name} is damaged: {error}") from error
+    with arrivals.arriving(stream, zip_path, pack.sha256, pack.size_bytes) as (part, _):
+        sha256 = arrivals.unpack(part, target, known.sha256, known.size_bytes, pack=name)
     return ModelFile(name=name, path=target, sha256=sha256)
-
-
-def _refuse_hostile(member: "ZipInfo") -> None:
-    name = member.filename
-    if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name or ":" in name:
-        raise BadWeights(f"a pack member would be written outside its folder: {name!r}")
-    if stat.S_ISLNK(member.external_attr >> 16):
-        raise BadWeights(f"a pack member is a link: {name!r}")
-
-
-@contextmanager
-def _arriving(
-    stream: IO[bytes], target: Path, sha256: str | None, size_bytes: int
-) -> Iterator[tuple[Path, str]]:
-    """Copy a stream to a temporary file beside `target`; it is gone when the block ends."""
-    part = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as out:
-            part = Path(out.name)
-            got = _copy(stream, out, size_bytes or _LARGEST_BYTES)
-            out.flush()
-            os.fsync(out.fileno())
-        if sha256 not in (None, got):
-            raise BadWeights(f"{target.name}: what came has the sha256 {got}, not {sha256}")
-        yield part, got
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"no room for {target.name} in {target.parent}") from error
-        raise
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
-
-
-def _copy(stream: IO[bytes], out: IO[bytes], most_bytes: int) -> str:
-    digest, total_bytes = hashlib.sha256(), 0
-    while block := stream.read(_BLOCK_BYTES):
-        total_bytes += len(block)
-        if total_bytes > most_bytes:
-            raise BadWeights(f"more than the {most_bytes} bytes that were promised; given up")
-        digest.update(block)
-        out.write(block)
-    if getattr(stream, "length", None):  # http.client counts down; a cut connection leaves a rest
-        raise ConnectionError(f"the connection ended after {total_bytes} bytes")
-    return digest.hexdigest()
-
-
-def _publish(part: Path, target: Path) -> None:
-    part.chmod(0o644)
-    part.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

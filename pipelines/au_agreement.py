@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
-from pipelines import text_lines
+from facekit import text_lines
+from facekit.text_lines import listed
 from pipelines.label_joining import Unjoined
-from pipelines.text_lines import listed
 
 if TYPE_CHECKING:
     import pandas as pd

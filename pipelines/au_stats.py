@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from facekit.errors import BadInput
 from facekit.options import Statistics
+from facekit.text_lines import section, table
 from pipelines.au_counts import AUCounts, count
 from pipelines.au_csv import CsvLabels
 from pipelines.au_inference import FEW_GROUPS, FEWEST_GROUPS, SURE, Comparison, compare, corrected
@@ -18,7 +19,6 @@ from pipelines.au_matching import Matching, match, select
 from pipelines.au_names import labelled
 from pipelines.au_packing import Packing
 from pipelines.au_tables import au_rows, overall_row, pair_rows
-from pipelines.text_lines import section, table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from facekit.drawings import files as pictures
 from facekit.errors import BadInput
 from facekit.shards.disk import publishing
 from pipelines.au_inference import Comparison, Estimate, Side
 from pipelines.au_names import file_names, name_of
 from pipelines.au_tables import Row, correlation_rows, overall_row, without_diagonal
 from pipelines.figures import draw
-from pipelines.figures import files as pictures
 from pipelines.report import render as report
 
 if TYPE_CHECKING:

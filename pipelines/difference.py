@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from facekit import schema
 from facekit.shards import Shards, open_shards
+from facekit.text_lines import flat, listed, said, section, table
 from pipelines.pairing import INDEX, Array, Rows, Side, block_rows, blocks, row_pairs
-from pipelines.text_lines import flat, listed, said, section, table
 
 _Floats = npt.NDArray[np.floating[Any]]
 _Selection = tuple[slice, slice] | tuple[list[int], list[int]]

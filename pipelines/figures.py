@@ -1,21 +1,13 @@
-"""The plots of `au_stats`: what the paper draws, heat maps of correlation, rates of occurrence.
+"""The plots of `au_stats`: what the paper draws, heat maps of correlation, rates of occurrence."""
 
-Real and fake differ in shape as well as in colour, and the colours in lightness, so that the plots
-can be printed in grey and read without telling colours apart. Fonts and styles are matplotlib's
-own, not the user's, and an SVG holds no date and no random name: the same findings are the same
-picture.
-"""
-
-import contextlib
-import io
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from facekit.drawings import FAINT, FAKE, INK, REAL, Drawing, blank, drawing, style
 from pipelines.au_inference import SURE, Comparison, Estimate
 from pipelines.au_names import file_names, labelled
 
@@ -28,10 +20,6 @@ if TYPE_CHECKING:
 
 Float = npt.NDArray[np.float64]
 
-REAL: Final = "#0B3C6F"
-FAKE: Final = "#D55E00"
-INK: Final = "#1A1A1A"
-FAINT: Final = "#767676"
 _STAR: Final[dict[str, Any]] = {"marker": "*", "ms": 8.5, "mec": REAL, "mfc": REAL, "mew": 0.0}
 _TRIANGLE: Final[dict[str, Any]] = {
     "marker": "^",
@@ -44,26 +32,6 @@ _DIAMOND: Final[dict[str, Any]] = {"marker": "D", "ms": 5.0, "mec": INK, "mfc": 
 _SIDES: Final = (("real", _STAR), ("fake", _TRIANGLE))
 _UNSURE_ALPHA: Final = 0.35
 _NO_VALUE: Final = "#D9D9D9"
-_PNG_DPI: Final = 200
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawing:
-    """A finished figure.
-
-    Args:
-        name: of its files, without ending.
-        title: one line.
-        text: what it shows, for a caption and for those who cannot see it.
-        png: the picture.
-        svg: the same as vectors.
-    """
-
-    name: str
-    title: str
-    text: str
-    png: bytes
-    svg: bytes
 
 
 def plot_average_intensity(axes: "Axes", comparison: Comparison) -> None:
@@ -146,9 +114,9 @@ def plot_change(
 def draw(found: "AUStats") -> list[Drawing]:
     """Every figure: the paper's plot, rates, and heat maps a method and volume."""
     comparisons = found.comparisons
-    with _style():
+    with style():
         panels = [
-            _drawing(
+            drawing(
                 "average_intensity",
                 "Average correlation intensity of each action unit, real and fake",
                 _AVERAGE_TEXT,
@@ -158,7 +126,7 @@ def draw(found: "AUStats") -> list[Drawing]:
                     (*_SIDES, (f"sure difference (Holm p < {SURE:g})", _DIAMOND)),
                 ),
             ),
-            _drawing(
+            drawing(
                 "occurrence",
                 "How often each action unit occurs, real and fake",
                 _OCCURRENCE_TEXT,
@@ -167,18 +135,9 @@ def draw(found: "AUStats") -> list[Drawing]:
         ]
         limit = _limit(comparisons)
         return panels + [
-            _drawing(name, f"Correlation, {each.title}", _CORRELATION_TEXT, _maps(each, limit))
+            drawing(name, f"Correlation, {each.title}", _CORRELATION_TEXT, _maps(each, limit))
             for name, each in zip(_map_names(comparisons), comparisons, strict=True)
         ]
-
-
-def files(drawn: Sequence[Drawing]) -> dict[str, bytes]:
-    """File name -> content, PNG and SVG of each."""
-    return {
-        f"{each.name}.{kind}": content
-        for each in drawn
-        for kind, content in (("png", each.png), ("svg", each.svg))
-    }
 
 
 _AVERAGE_TEXT: Final = (
@@ -253,7 +212,7 @@ def _grid(
     methods = list(dict.fromkeys(each.selection.method for each in comparisons))
     volumes = list(dict.fromkeys(each.selection.volume for each in comparisons))
     width = 9.0 if len(volumes) == 1 else 6.0 * len(volumes)
-    figure = _figure(width, 2.35 * len(methods) + 2.1)
+    figure = blank(width, 2.35 * len(methods) + 2.1)
     panels = figure.subplots(len(methods), len(volumes), sharex=True, sharey=True, squeeze=False)
     _place(figure, panels.shape, left=0.95, right=0.1, bottom=1.5, top=0.7, between=(0.3, 0.45))
     for each in comparisons:
@@ -272,7 +231,7 @@ def _grid(
 
 def _maps(comparison: Comparison, limit: float) -> "Figure":
     """Real and fake side by side, their difference below and larger, for it bears numbers."""
-    figure = _figure(*_MAPS_IN)
+    figure = blank(*_MAPS_IN)
     real, fake, change = (_square(figure, *place) for place in _SQUARES_IN)
     names, judged_A = comparison.au_names, np.array(comparison.is_judged)
     plot_correlation(real, comparison.real.correlation_AA, names)
@@ -345,54 +304,3 @@ def _limit(comparisons: Sequence[Comparison]) -> float:
     rows = [each.correlation_change.value[np.array(each.is_judged)] for each in comparisons]
     largest = max((float(np.abs(r[~np.isnan(r)]).max(initial=0.0)) for r in rows), default=0.0)
     return max(0.1, math.ceil(10 * largest) / 10)
-
-
-def _figure(width_in: float, height_in: float) -> "Figure":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width_in, height_in))
-    FigureCanvasAgg(figure)
-    return figure
-
-
-@contextlib.contextmanager
-def _style() -> Iterator[None]:
-    import matplotlib
-
-    with matplotlib.rc_context(dict(matplotlib.rcParamsDefault)):
-        matplotlib.rcParams.update(_SETTINGS)
-        yield
-
-
-_SETTINGS: Final[dict[str, Any]] = {
-    "font.size": 9.0,
-    "axes.titlesize": 9.5,
-    "axes.labelsize": 9.0,
-    "axes.edgecolor": FAINT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "svg.hashsalt": "facekit",
-    "svg.fonttype": "path",
-}
-
-
-def _drawing(name: str, title: str, text: str, figure: "Figure") -> Drawing:
-    return Drawing(
-        name=name,
-        title=title,
-        text=text,
-        png=_saved(figure, format="png", dpi=_PNG_DPI, metadata={"Software": None}),
-        svg=_saved(figure, format="svg", metadata={"Date": None, "Creator": None}),
-    )
-
-
-def _saved(figure: "Figure", **how: Any) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, **how)
-    return file.getvalue()

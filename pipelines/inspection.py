@@ -12,10 +12,10 @@ import numpy.typing as npt
 from facekit import schema
 from facekit.shards import Shards, open_shards
 from facekit.shards.manifest import shard_paths
+from facekit.text_lines import flat, section, table
 from pipelines.difference import Diff as Diff
 from pipelines.difference import diff as diff
 from pipelines.pairing import faces_of_videos
-from pipelines.text_lines import flat, section, table
 
 if TYPE_CHECKING:
     import pandas as pd

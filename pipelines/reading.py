@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from facekit.markup import interval, signed
 from pipelines.au_inference import FEW_GROUPS, FEWEST_GROUPS, SURE, Comparison
 from pipelines.au_matching import REENACTMENTS
 from pipelines.au_names import labelled
 from pipelines.au_tables import overall_row
-from pipelines.markup import interval, signed
 
 if TYPE_CHECKING:
     from pipelines.au_stats import AUStats

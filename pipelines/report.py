@@ -1,17 +1,13 @@
 """The findings of `au_stats` as one HTML file: no network, no script, to read or to print."""
 
-import base64
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from pipelines.au_inference import FEWEST_GROUPS, SURE, Comparison
-from pipelines.au_names import name_of
-from pipelines.au_tables import overall_row
-from pipelines.figures import Drawing
-from pipelines.markup import (
+from facekit.drawings import Drawing
+from facekit.markup import (
     Markup,
     bullets,
     interval,
@@ -22,9 +18,12 @@ from pipelines.markup import (
     tag,
     text,
 )
+from facekit.report_page import figure, page
+from facekit.text_lines import flat
+from pipelines.au_inference import FEWEST_GROUPS, SURE, Comparison
+from pipelines.au_names import name_of
+from pipelines.au_tables import overall_row
 from pipelines.reading import cautions, sentences
-from pipelines.report_style import CSS
-from pipelines.text_lines import flat
 
 if TYPE_CHECKING:
     from pipelines.au_stats import AUStats
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 _TITLE: Final = "Action units of real and forged faces"
 _MOST_PAIRS: Final = 400
 """Longer selections are cut here; selection.csv has all of it."""
+
+_CSS: Final = "#figure-average_intensity img, #figure-occurrence img { max-width: 67rem; }"
 
 _SECTIONS: Final = (
     ("reading", "What it shows"),
@@ -53,47 +54,24 @@ def render(found: "AUStats", drawn: Sequence[Drawing]) -> str:
     """
     bodies = (
         _reading(found),
-        Markup("".join(_figure(each) for each in drawn)),
+        Markup("".join(figure(each) for each in drawn)),
         Markup("".join(_averages(found))),
         _pairs(found),
         Markup("".join(_selection(found))),
         _labels(found),
         _method(found),
     )
-    sections = [
-        tag("section", tag("h2", text(title)), body, id=name)
-        for (name, title), body in zip(_SECTIONS, bodies, strict=True)
-    ]
-    head = Markup(
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, '
-        'initial-scale=1"><link rel="icon" href="data:,">'
-    )
-    page = tag(
-        "html",
-        tag("head", head, tag("title", text(_TITLE)), tag("style", Markup(CSS))),
-        tag("body", _skip(), _header(found), _contents(), tag("main", *sections, id="main")),
-        lang="en",
-    )
-    return f"<!DOCTYPE html>\n{page}\n"
+    parts = [(*named, body) for named, body in zip(_SECTIONS, bodies, strict=True)]
+    return page(_TITLE, _lead(found), parts, css=_CSS)
 
 
-def _skip() -> Markup:
-    return tag("a", text("To the findings"), href="#main", class_="skip")
-
-
-def _header(found: "AUStats") -> Markup:
+def _lead(found: "AUStats") -> str:
     faces = int(found.counts.faces_V.sum())
-    told = (
+    return (
         f"{len(found.counts.videos):,} videos, {faces:,} labelled faces, "
         f"{sum(found.counts.labelled())} action units; "
         f"{len(found.comparisons)} comparisons of originals with their fakes."
     )
-    return tag("header", tag("h1", text(_TITLE)), tag("p", text(told), class_="lead"))
-
-
-def _contents() -> Markup:
-    links = (tag("li", tag("a", text(title), href=f"#{name}")) for name, title in _SECTIONS)
-    return tag("nav", tag("ul", *links), aria_label="Contents")
 
 
 def _reading(found: "AUStats") -> Markup:
@@ -125,13 +103,6 @@ def _overall(each: Comparison) -> Mapping[str, object]:
         f"sure (Holm < {SURE})": int((each.p_holm_A < SURE).sum()),
         "least p possible": f"{each.p_least:.2g}",
     }
-
-
-def _figure(drawn: Drawing) -> Markup:
-    source = f"data:image/svg+xml;base64,{base64.b64encode(drawn.svg).decode('ascii')}"
-    image = Markup(f'<img src="{source}" alt="{text(f"{drawn.title}. {drawn.text}")}">')
-    caption = tag("figcaption", tag("strong", text(f"{drawn.title}. ")), text(drawn.text))
-    return tag("figure", image, caption, id=f"figure-{drawn.name}")
 
 
 def _averages(found: "AUStats") -> Iterator[Markup]:

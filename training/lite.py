@@ -1,4 +1,4 @@
-"""The embedded models from scratch, in one command: detector, landmarker, AU engine.
+"""The embedded models from scratch, in one command: detector (in two looks), landmarker, AU engine.
 
     python -m training.lite DATA -o OUT [--seed 0] [--device auto]
 
@@ -21,7 +21,11 @@ import click
 from facekit.errors import BadInput, FacekitError
 from facekit.options import DEVICES
 
-ROLES: Final = ("detector", "landmarker", "action_units")
+ROLES: Final = ("detector", "landmarker", "second_look", "action_units")
+
+_STAGES: Final = (("detector", "landmarker"), ("second_look",), ("action_units",))
+"""What can learn side by side, in order."""
+
 Scores = dict[str, Any]
 
 
@@ -30,15 +34,17 @@ def train(
 ) -> dict[str, Scores]:
     """Train the embedded models and judge them on what was held back.
 
-    The first two learn side by side, each in a process of one CPU thread; the AU engine's units
-    are fitted on what these two measure.
+    Detector and landmarker learn side by side, each in a process of one CPU thread. The detector's
+    second look learns from what its first one finds, and the AU engine's units are fitted on what
+    all of these measure.
 
     Args:
         data: the data folder.
         out: folder for the files; made if it is not there.
         seed: of every random draw.
         device: `auto`, `cpu` or `cuda`.
-        roles: which of `ROLES` to train; the AU engine takes the embedded files for the others.
+        roles: which of `ROLES` to train; what the others give is taken from `out`, else from the
+            embedded files.
 
     Returns:
         Role -> its scores, as written to `scores.json`.
@@ -51,21 +57,30 @@ def train(
         raise BadInput(f"no embedded model plays {unknown[0]!r}; there are {', '.join(ROLES)}")
     out.mkdir(parents=True, exist_ok=True)
     scores: dict[str, Scores] = {}
-    stages = ([role for role in ROLES[:2] if role in roles], [r for r in ROLES[2:] if r in roles])
-    for stage in stages:
+    for stage in _STAGES:
         with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-            running = {role: pool.submit(_train, role, data, out, seed, device) for role in stage}
+            running = {
+                role: pool.submit(_train, role, data, out, seed, device)
+                for role in stage
+                if role in roles
+            }
             scores |= {role: future.result() for role, future in running.items()}
     (out / "scores.json").write_text(json.dumps(scores, indent=1, sort_keys=True) + "\n")
     return scores
 
 
 def _train(role: str, data: Path, out: Path, seed: int, device: str) -> Scores:
-    from training import lite_action_units, lite_detector, lite_landmarker
+    from training import (
+        lite_action_units,
+        lite_detector,
+        lite_landmarker,
+        lite_second_look,
+    )
 
     trainers: dict[str, Callable[..., Scores]] = {
         "detector": lite_detector.train,
         "landmarker": lite_landmarker.train,
+        "second_look": lite_second_look.train,
         "action_units": lite_action_units.train,
     }
     return trainers[role](data, out, seed=seed, device=device)

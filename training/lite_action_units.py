@@ -20,7 +20,7 @@ from training.lite_faces import annotated_faces
 Float64 = npt.NDArray[np.float64]
 Occurrence = npt.NDArray[np.int8]
 
-FRAMES: Final = "every:3"
+FRAMES: Final = "every:2"
 """Frames of the clips that are learnt from; their neighbours show next to nothing new."""
 
 FOLDS: Final = 9

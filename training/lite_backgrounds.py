@@ -1,7 +1,7 @@
 """Pictures without a face for the embedded detector: colours, patterns, pieces of photographs."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 RgbImage = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
+_FloatArray = npt.NDArray[np.floating[Any]]
 
 _LETTERS: Final = np.array(
     list("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 .:-/&")
@@ -201,6 +202,49 @@ def jigsaw(face_HWC: RgbImage, rng: np.random.Generator) -> RgbImage:
         turned = np.rot90(tile, int(rng.integers(4)))
         made_HWC[i * side : (i + 1) * side, j * side : (j + 1) * side] = turned
     return made_HWC
+
+
+def doll(image_HWC: RgbImage, rng: np.random.Generator) -> RgbImage:
+    """A round head of one colour with two drawn eyes, as of toys and cartoons: no face.
+
+    Args:
+        image_HWC: (H, W, 3) uint8 RGB, what lies behind; H and W at least 24.
+        rng: decides all of it.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    made_HWC = image_HWC.copy()
+    side = min(image_HWC.shape[:2])
+    middle = np.array(image_HWC.shape[1::-1]) / 2 + rng.normal(0, 0.05 * side, 2)
+    axes = side * rng.uniform(0.2, 0.36, 2)
+    colour = np.array(_colour(rng))
+
+    def spot(centre: _FloatArray, reach: _FloatArray, tone: npt.ArrayLike) -> None:
+        at, half = centre.astype(int).tolist(), np.maximum(1, reach).astype(int).tolist()
+        shade = np.clip(np.asarray(tone, float), 0, 255).tolist()
+        cv2.ellipse(made_HWC, at, half, 0, 0, 360, shade, -1, cv2.LINE_AA)
+
+    if rng.random() < 0.6:  # ears, or arms
+        reach, up = axes * rng.uniform(0.3, 0.6), rng.uniform(-1.0, 0.3)
+        for sign in (-1, 1):
+            spot(middle + axes * [sign * rng.uniform(0.7, 1.1), up], reach, _colour(rng))
+    spot(middle, axes, colour)
+    spot(middle - axes * 0.3, axes * 0.4, colour * rng.uniform(1.0, 1.3))
+    apart, high = rng.uniform(0.25, 0.6), rng.uniform(-0.4, 0.1)
+    size = side * rng.uniform(0.03, 0.08) * np.exp(rng.normal(0, 0.2, 2))
+    for sign in (-1, 1):
+        eye = middle + axes * [sign * apart, high]
+        if rng.random() < 0.5:
+            spot(eye, size * rng.uniform(1.2, 1.8), (240, 240, 240))
+        spot(eye, size, (20, 20, 20))
+    if rng.random() < 0.5:
+        spot(middle + axes * [0, high + 0.35], size * rng.uniform(0.5, 1.2), _colour(rng))
+    if rng.random() < 0.6:
+        at, half = (middle + axes * [0, high + 0.5]).astype(int).tolist(), axes * [0.35, 0.2]
+        bend = np.maximum(1, half).astype(int).tolist()
+        cv2.ellipse(made_HWC, at, bend, 0, 10, 170, _colour(rng), 1, cv2.LINE_AA)
+    return np.asarray(cv2.GaussianBlur(made_HWC, (0, 0), rng.uniform(0.4, 1.6)), np.uint8)
 
 
 def _colour(rng: np.random.Generator) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""Trains the embedded face detector on made-up scenes, and chooses its threshold on others."""
+"""Trains the first look of the embedded detector on made-up scenes, and judges it on others."""
 
 import logging
 import time
@@ -11,14 +11,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import swa_utils
 
 from facekit import detectors, devices
 from facekit.detectors.lite import MIN_SCORE
-from facekit.detectors.lite_network import STRIDES, LiteDetectorNetwork, folded, places
+from facekit.detectors.lite_network import LiteDetectorNetwork, folded, places
+from facekit.detectors.lite_places import STRIDES
 from facekit.errors import BadInput
+from training.lite_detector_file import write
 from training.lite_detector_loss import losses, truth_of
 from training.lite_detector_scores import scores
 from training.lite_faces import annotated_faces, photographs
@@ -46,7 +47,7 @@ _LOWEST: Final = 0.05
 def train(
     data: Path, out: Path, *, seed: int = 0, device: str = "auto", steps: int = STEPS
 ) -> dict[str, float]:
-    """Train the detector and write `lite_detector.safetensors`.
+    """Train the first look and write `lite_detector.safetensors`, as yet without a second.
 
     Args:
         data: the data folder, see `training.lite_faces`.
@@ -65,15 +66,14 @@ def train(
     used = devices.torch_device(device)
     taught, held_back = labelled(data, device)
     network = fresh(seed).to(used).to(memory_format=torch.channels_last)
-    plain = folded(fitted(network, SceneMaker(taught, views()), seed=seed, steps=steps))
-    halves = {key: value.half().contiguous() for key, value in plain.state_dict().items()}
     path = out / "lite_detector.safetensors"
-    save_file(halves, path)
+    scenes = SceneMaker(taught, views())
+    write(path, folded(fitted(network, scenes, seed=seed, steps=steps)))
     rng = np.random.default_rng(seed)
     maker = SceneMaker(held_back, [])
-    scenes = [maker(SIZES_WH[0], rng) for _ in range(_JUDGED)]
+    judged = [maker(SIZES_WH[0], rng) for _ in range(_JUDGED)]
     detector = detectors.load(f"lite:{path}", device=device, min_score=_LOWEST)
-    return scores(detector, scenes, MIN_SCORE)
+    return scores(detector, judged, MIN_SCORE)
 
 
 def labelled(data: Path, device: str = "auto") -> tuple[list[Photograph], list[Photograph]]:

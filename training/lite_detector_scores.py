@@ -92,7 +92,7 @@ def matched(found: Sequence[Detections], scenes: Sequence[Scene]) -> Matches:
                 side = np.sqrt((scene.box_xyxy[i, 2:] - scene.box_xyxy[i, :2]).prod())
                 apart = np.linalg.norm(points - scene.points_xy[i], axis=1).mean() / side
                 rows[i] = [float(score), rows[i][1], float(shared[i]), float(apart)]
-            elif not _covered(box, scene.ignored_xyxy):
+            elif not covered(box, scene.ignored_xyxy):
                 false.append(float(score))
         faces += [(row[0], row[1], row[2], row[3]) for row in rows]
     columns = np.array(faces, np.float32).reshape(-1, 4).T
@@ -130,13 +130,18 @@ def scores(detector: Detector, scenes: Sequence[Scene], min_score: float) -> dic
     return made
 
 
-def _median(values: Float32Array) -> float:
-    return float(np.median(values)) if len(values) else float("nan")
+def covered(box_xyxy: Float32Array, ignored_xyxy: Float32Array) -> bool:
+    """Whether a large part of a box lies in one of the ignored ones.
 
-
-def _covered(box_xyxy: Float32Array, ignored_xyxy: Float32Array) -> bool:
-    """Whether a large part of a box lies in one of the ignored ones."""
+    Args:
+        box_xyxy: (4,) float32.
+        ignored_xyxy: (N, 4) float32.
+    """
     low = np.maximum(box_xyxy[:2], ignored_xyxy[:, :2])
     high = np.minimum(box_xyxy[2:], ignored_xyxy[:, 2:])
     shared = np.clip(high - low, 0, None).prod(1) / (box_xyxy[2:] - box_xyxy[:2]).prod()
     return bool((shared > _COVERED).any())
+
+
+def _median(values: Float32Array) -> float:
+    return float(np.median(values)) if len(values) else float("nan")

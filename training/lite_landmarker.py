@@ -22,6 +22,7 @@ from facekit import crops, devices
 from facekit.errors import BadInput
 from facekit.faces import Face
 from facekit.landmarkers import ibug68, lite
+from facekit.landmarkers.lite_graph import COARSE_PX, FINE_PX
 from facekit.landmarkers.lite_network import LandmarkNetworks, MapNetwork, folded
 from training import lite_crops
 from training.lite_crops import Framing, Portrait
@@ -33,8 +34,8 @@ Array = npt.NDArray[np.float32]
 Square = tuple[npt.NDArray[np.float64], float, float]
 """Centre (x and y), side, roll in radians."""
 
-COARSE: Final = Framing(crop_px=lite.COARSE_PX, shift=0.04, scale=0.1, roll_rad=0.25, wild=0.2)
-FINE: Final = Framing(crop_px=lite.FINE_PX, shift=0.03, scale=0.07, roll_rad=0.09)
+COARSE: Final = Framing(crop_px=COARSE_PX, shift=0.04, scale=0.1, roll_rad=0.25, wild=0.2)
+FINE: Final = Framing(crop_px=FINE_PX, shift=0.03, scale=0.07, roll_rad=0.09)
 
 COARSE_STEPS: Final = 3_000
 FINE_STEPS: Final = 8_500

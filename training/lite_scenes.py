@@ -21,7 +21,8 @@ LARGEST: Final = 0.85
 _LEVELS: Final = 4
 _SHOWN: Final = 0.65
 _HIDDEN: Final = 0.25
-_MIRRORED: Final = [1, 0, 2, 4, 3]
+MIRRORED: Final = [1, 0, 2, 4, 3]
+"""The five points in the order in which a mirror shows them."""
 
 
 class Photograph:
@@ -231,7 +232,7 @@ class _Canvas:
                 continue
             placed = points @ placing_33[:2, :2].T + placing_33[:2, 2]
             if np.linalg.det(placing_33[:2, :2]) < 0:
-                placed = placed[_MIRRORED]
+                placed = placed[MIRRORED]
             self._boxes.append(moved)
             self._points.append(placed.astype(np.float32))
             self._shown.append(self._inside(moved))

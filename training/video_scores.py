@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from facekit import crops, detectors, tracks
+from facekit.following import detected
 from facekit.options import Measurement
 from facekit.video import SampledFrame
 from training.checkpoint import Loaded
@@ -74,7 +75,7 @@ class Scorer:
         tracker = tracks.Tracker()
         times: list[tuple[int, float]] = []
         faces_of = defaultdict(list)
-        found = _cut(reading, measurement, detector, tracker, times)
+        found = _cut(path, reading, measurement, detector, tracker, times)
         while some := list(islice(found, self.batch)):
             for one, scored in zip(some, self._scored(some), strict=True):
                 faces_of[one.frame_index].append(scored)
@@ -115,6 +116,7 @@ class Scorer:
 
 
 def _cut(
+    path: Path,
     reading: Iterable[SampledFrame],
     measurement: Measurement,
     detector: detectors.Detector,
@@ -124,19 +126,15 @@ def _cut(
     """The faces of a video, in order; index and time of every frame looked at go to `times`."""
     for frames in _held(reading, DETECTOR_FRAMES if detector.device == "cuda" else 1):
         times += [(frame.frame_index, frame.pts_s) for frame in frames]
-        found_in = detector([frame.image_HWC for frame in frames])
-        for frame, found in zip(frames, found_in, strict=True):
-            track_ids = tracker.link(found, pts_s=frame.pts_s)
-            for i in np.argsort(track_ids, kind="stable"):
-                box_xyxy = found.box_xyxy[i]
-                affine = crops.square_affine(box_xyxy, measurement.margin, measurement.size)
-                yield _Cut(
-                    frame_index=frame.frame_index,
-                    track_id=int(track_ids[i]),
-                    box_xyxy=box_xyxy,
-                    det_score=float(found.score[i]),
-                    image_HWC=crops.cut(frame.image_HWC, affine, measurement.size),
-                )
+        for face in detected(path, frames, detector, tracker):
+            affine = crops.square_affine(face.box_xyxy, measurement.margin, measurement.size)
+            yield _Cut(
+                frame_index=face.frame_index,
+                track_id=face.track_id,
+                box_xyxy=face.box_xyxy,
+                det_score=face.score,
+                image_HWC=crops.cut(face.image_HWC, affine, measurement.size),
+            )
 
 
 def _held(frames: Iterable[SampledFrame], most: int) -> Iterator[list[SampledFrame]]:

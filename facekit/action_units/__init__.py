@@ -85,6 +85,15 @@ class OverTime(ActionUnits, Protocol):
         ...
 
 
+@runtime_checkable
+class OfPoints(ActionUnits, Protocol):
+    """An AU engine that takes one landmarker's points otherwise than another's."""
+
+    def points_come_from(self, landmarker: Sequence[ModelFile]) -> None:
+        """Be told the model files of the landmarker; called once, before the first face."""
+        ...
+
+
 BUILT_IN: Final = {
     "lite": "facekit.action_units.lite:LiteActionUnits",
     "none": "facekit.action_units.none:NoActionUnits",

@@ -1,15 +1,17 @@
 """OpenFace's own action units from our own boxes and points, without OpenFace."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from facekit import devices, weights
 from facekit.action_units import AULabels
 from facekit.faces import Face
-from facekit.openface import medians, timeline
+from facekit.openface import corrections, medians, timeline
 from facekit.openface.description import Describer
 from facekit.openface.model_files import FEATURES, SetName, read_set
 from facekit.openface.people import People
@@ -31,6 +33,10 @@ class OpenFaceActionUnits:
     person's median description is taken off, intensities are moved by their cutoff, and both
     kinds of label are smoothed, which is settled when the video ends; until then all is unknown.
     Where only some frames are looked at, the static models are, and each face stands by itself.
+
+    Points of a landmarker that facekit has a table for are moved to where OpenFace's own would be
+    (`facekit.openface.corrections`); those of others, such as OpenFace's own, are taken as they
+    are.
 
     The score is the classifier's decision value before smoothing, its sign turned so that above 0
     always speaks for the action unit. A face without points, or with points that no face can
@@ -57,12 +63,33 @@ class OpenFaceActionUnits:
 
     def __init__(self, model: str | None = None, *, device: str = "auto") -> None:
         self._always_static = model == "static"
-        self.models: tuple[ModelFile, ...] = (
-            weights.find(model if model and not self._always_static else "openface_au"),
-        )
+        self._files = weights.find(model if model and not self._always_static else "openface_au")
         self._torch_device = devices.torch_device(device)
         self.device: str = self._torch_device.type
+        self._landmarker: tuple[ModelFile, ...] = ()
+        self._table = corrections.TABLE
         self.consecutive = False
+
+    @property
+    def models(self) -> tuple[ModelFile, ...]:
+        """OpenFace's files, and the table of corrections where it is in use."""
+        table = [corrections.as_model(self._table)] if self._correction else []
+        return (self._files, *table)
+
+    def points_come_from(
+        self, landmarker: Sequence[ModelFile], *, table: Path = corrections.TABLE
+    ) -> None:
+        """Be told whose points there will be; to be called between videos.
+
+        Args:
+            landmarker: its model files.
+            table: of corrections, which need not have one for them.
+
+        Raises:
+            BadWeights: the table is damaged.
+        """
+        self._landmarker, self._table = tuple(landmarker), table
+        self._start()
 
     @property
     def consecutive(self) -> bool:
@@ -72,7 +99,7 @@ class OpenFaceActionUnits:
     @consecutive.setter
     def consecutive(self, consecutive: bool) -> None:
         self._consecutive = consecutive
-        models = read_set(self.models[0].path, self.mode)
+        models = read_set(self._files.path, self.mode)
         self._linear = LinearModels(models, self._torch_device)
         self._describer = Describer(models, self._torch_device)
         self._start()
@@ -84,6 +111,9 @@ class OpenFaceActionUnits:
 
     def _start(self) -> None:
         self._faces, self._last_frame = 0, -1
+        self._correction = corrections.of_landmarker(
+            self._landmarker, self._describer.model, self._table
+        )
         self._people = People(lambda: Person(self._linear, dynamic=self.mode == "dynamic"))
 
     def __call__(self, faces: Sequence[Face]) -> AULabels:
@@ -127,6 +157,8 @@ class OpenFaceActionUnits:
     def _label(self, faces: Sequence[Face], some: list[int], labels: AULabels) -> None:
         points_N682 = np.stack([np.asarray(faces[i].points_xy) for i in some])
         with torch.inference_mode():
+            if self._correction is not None:
+                points_N682 = self._corrected(points_N682)
             description_NF, sound_N = self._describer(
                 [faces[i].image_HWC for i in some], points_N682
             )
@@ -144,3 +176,8 @@ class OpenFaceActionUnits:
             face, row = faces[some[n]], self._faces + some[n]
             person = self._people.at(face.track_id, face.frame_index, face.pts_s)
             person.add(row, face.frame_index, scores_NK[n], plain_NF[n], votes_NF[n])
+
+    def _corrected(self, points_N682: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        assert self._correction is not None
+        points = torch.from_numpy(points_N682.astype(np.float64)).to(self._torch_device)
+        return self._correction(points).cpu().numpy()

@@ -1,28 +1,27 @@
-"""The network of the embedded face detector: a small pyramid of dense convolutions.
+"""The networks of the embedded face detector: a small pyramid of dense convolutions, and a check.
 
 Shape suffixes: N image, C channel, H row, W column, P place (a cell of one of the three grids),
 F the 15 numbers of a place.
 """
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from facekit import lite_blocks
+from facekit.detectors.lite_graph import (
+    BLOCKS,
+    CROP_PX,
+    NUMBERS,
+    PYRAMID,
+    SECOND_BLOCKS,
+    SECOND_WIDTHS,
+    WIDTHS,
+)
+from facekit.detectors.lite_places import BOX_UNIT, LARGEST_LOG, POINT_UNIT, STRIDES
 from facekit.lite_blocks import Block, Unit
-
-STRIDES: Final = (8, 16, 32)
-"""Pixels between neighbouring places of the three grids."""
-
-_WIDTHS: Final = (16, 32, 48, 64, 64)
-_BLOCKS: Final = (0, 0, 2, 2, 1)
-_PYRAMID: Final = 48
-_NUMBERS: Final = 15
-_BOX_UNIT: Final = 2.0
-_POINT_UNIT: Final = 4.0
-_LARGEST_LOG: Final = 4.0
 
 
 class Places(NamedTuple):
@@ -55,27 +54,33 @@ class LiteDetectorNetwork(nn.Module):
     def __init__(self, *, norm: bool = False) -> None:
         super().__init__()
         stages, inputs = [], 3
-        for width, blocks in zip(_WIDTHS, _BLOCKS, strict=True):
+        for width, blocks in zip(WIDTHS, BLOCKS, strict=True):
             first = Unit(inputs, width, 3, stride=2, norm=norm)
             stages.append(nn.Sequential(first, *(Block(width, norm=norm) for _ in range(blocks))))
             inputs = width
         self.stages = nn.ModuleList(stages)
-        self.sides = nn.ModuleList(Unit(w, _PYRAMID, 1, norm=norm, relu=False) for w in _WIDTHS[2:])
-        self.merged = nn.ModuleList(Unit(_PYRAMID, _PYRAMID, 3, norm=norm) for _ in STRIDES)
-        self.head = Unit(_PYRAMID, _PYRAMID, 3, norm=norm)
-        self.numbers = nn.Conv2d(_PYRAMID, _NUMBERS, 1)
+        self.sides = nn.ModuleList(Unit(w, PYRAMID, 1, norm=norm, relu=False) for w in WIDTHS[2:])
+        self.merged = nn.ModuleList(Unit(PYRAMID, PYRAMID, 3, norm=norm) for _ in STRIDES)
+        self.head = Unit(PYRAMID, PYRAMID, 3, norm=norm)
+        self.numbers = nn.Conv2d(PYRAMID, NUMBERS, 1)
 
     def forward(self, img_NCHW: Tensor) -> Places:
         """(N, 3, H, W) RGB, 0..255, float32; the sides need not be multiples of anything."""
-        grids = [self.numbers(self.head(x_NCHW)) for x_NCHW in self._pyramid(img_NCHW)]
-        row_NPF = torch.cat([g.permute(0, 2, 3, 1).flatten(1, 2) for g in grids], 1).float()
-        at_P2, stride_P1 = places([(g.shape[2], g.shape[3]) for g in grids], row_NPF.device)
-        reach_NP4 = row_NPF[..., 1:5].clamp(max=_LARGEST_LOG).exp() * (_BOX_UNIT * stride_P1)
+        row_NPF = self.rows(img_NCHW)
+        height, width = img_NCHW.shape[2:]
+        sizes_hw = [(-(-height // stride), -(-width // stride)) for stride in STRIDES]
+        at_P2, stride_P1 = places(sizes_hw, row_NPF.device)
+        reach_NP4 = row_NPF[..., 1:5].clamp(max=LARGEST_LOG).exp() * (BOX_UNIT * stride_P1)
         box_NP4 = torch.cat([at_P2 - reach_NP4[..., :2], at_P2 + reach_NP4[..., 2:]], -1)
         shift_NP52 = row_NPF[..., 5:].reshape(*row_NPF.shape[:2], 5, 2) * (
-            _POINT_UNIT * stride_P1[:, None]
+            POINT_UNIT * stride_P1[:, None]
         )
         return Places(row_NPF[..., 0], box_NP4, at_P2[:, None] + shift_NP52)
+
+    def rows(self, img_NCHW: Tensor) -> Tensor:
+        """The same, as (N, P, 15) float32 numbers that `facekit.detectors.lite_places` explains."""
+        grids = [self.numbers(self.head(x_NCHW)) for x_NCHW in self._pyramid(img_NCHW)]
+        return torch.cat([g.permute(0, 2, 3, 1).flatten(1, 2) for g in grids], 1).float()
 
     def _pyramid(self, img_NCHW: Tensor) -> list[Tensor]:
         """Features at the three strides, finest first; the coarser ones are added to the finer."""
@@ -91,6 +96,54 @@ class LiteDetectorNetwork(nn.Module):
                 y_NCHW = y_NCHW + up_NCHW[..., : y_NCHW.shape[2], : y_NCHW.shape[3]]
             merged.insert(0, self.merged[i](functional.relu(y_NCHW)))
         return merged
+
+
+class SecondLookNetwork(nn.Module):
+    """Crop in; face or none out. While it learns it also says where the five points are.
+
+    Args:
+        norm: as in `LiteDetectorNetwork`.
+        points: with the points, to learn.
+
+    Source: learning points beside the decision: Zhang et al., Joint Face Detection and Alignment
+    using Multi-task Cascaded Convolutional Networks, IEEE Signal Processing Letters 2016.
+    """
+
+    def __init__(self, *, norm: bool = False, points: bool = False) -> None:
+        super().__init__()
+        stages, inputs = [], 3
+        for width, blocks in zip(SECOND_WIDTHS, SECOND_BLOCKS, strict=True):
+            first = Unit(inputs, width, 3, stride=2, norm=norm)
+            stages.append(nn.Sequential(first, *(Block(width, norm=norm) for _ in range(blocks))))
+            inputs = width
+        self.stages = nn.Sequential(*stages)
+        flat = inputs * (CROP_PX >> len(SECOND_WIDTHS)) ** 2
+        self.face = nn.Linear(flat, 1)
+        self.points = nn.Linear(flat, 10) if points else None
+
+    def forward(self, img_NCHW: Tensor) -> Tensor:
+        """(N, 3, 48, 48) RGB, 0..255, float32 to (N, 1) logits."""
+        logit_N1: Tensor = self.face(self._features(img_NCHW))
+        return logit_N1
+
+    def with_points(self, img_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits (N,), and the points (N, 5, 2) from the middle of the crop, in its sides."""
+        assert self.points is not None
+        x_NF = self._features(img_NCHW)
+        return self.face(x_NF)[:, 0].float(), self.points(x_NF).float().reshape(-1, 5, 2)
+
+    def _features(self, img_NCHW: Tensor) -> Tensor:
+        x_NF: Tensor = self.stages((img_NCHW - 127.5) / 64.0).flatten(1)
+        return x_NF
+
+
+class LiteDetectorNetworks(LiteDetectorNetwork):
+    """Both looks, and how much the first counts beside the second, as one file holds them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second = SecondLookNetwork()
+        self.trust = nn.Parameter(torch.ones(1))
 
 
 def places(sizes_hw: list[tuple[int, int]], device: torch.device) -> tuple[Tensor, Tensor]:

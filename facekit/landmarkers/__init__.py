@@ -1,7 +1,7 @@
 """Faces in; 68 points out, sub-pixel, in frame pixels. One file a backend, one protocol."""
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,15 @@ class Landmarker(Protocol):
 
     def __call__(self, faces: Sequence[Face]) -> npt.NDArray[np.float32]:
         """(N, 68, 2) float32, frame pixels, iBUG order; NaN where there is no answer."""
+        ...
+
+
+@runtime_checkable
+class FollowingLandmarker(Landmarker, Protocol):
+    """A landmarker that can start from where the points of a face were one frame before."""
+
+    def follow(self, faces: Sequence[Face]) -> npt.NDArray[np.float32]:
+        """As a call of the landmarker, of faces whose points and boxes are the last frame's."""
         ...
 
 

@@ -7,8 +7,9 @@ upright and reads each point from a heat map, between its cells.
 Tensor names end in their axes: N faces, C colours, H and W of the crop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,17 +17,12 @@ import numpy.typing as npt
 
 from facekit import checkpoints, crops, devices, weights
 from facekit.faces import Face
-from facekit.landmarkers import ibug68
+from facekit.landmarkers import ibug68, lite_graph
+from facekit.landmarkers.lite_graph import COARSE_PX, FINE_PX
 from facekit.landmarkers.squares import FloatArray, square_affine, upright_axes
 
 if TYPE_CHECKING:
     import torch
-
-COARSE_PX: Final = 64
-"""Side of the crop that the coarse network takes."""
-
-FINE_PX: Final = 112
-"""Side of the crop that the fine network takes."""
 
 BOX_MARGIN: Final = 1.2
 """Side of the coarse crop over the longer side of the detector's box."""
@@ -42,6 +38,9 @@ LEAST_SHRUNK_PX: Final = 120
 
 _BATCH: Final = 64
 _FARTHEST_PX: Final = 1e9
+
+Network = Callable[[npt.NDArray[np.uint8]], FloatArray]
+"""(N, S, S, 3) uint8 RGB crops to (N, 68, 2) crop pixels."""
 
 
 class LiteLandmarker:
@@ -63,26 +62,22 @@ class LiteLandmarker:
     """
 
     def __init__(self, model: str | None = None, *, device: str = "auto") -> None:
-        import torch
-
-        from facekit.landmarkers import lite_network
-
         self.models = (weights.find(model or "lite_landmarker"),)
-        self._torch_device = devices.torch_device(device)
-        self.device: str = self._torch_device.type
-        networks = lite_network.LandmarkNetworks()
-        checkpoints.fill(networks, self.models[0].path, "the landmarker lite")
-        # Channels last in memory: convolutions of this size take half the time.
-        networks = networks.to(memory_format=torch.channels_last)
-        self._networks = networks.to(self._torch_device)
+        path, cuda = self.models[0].path, devices.torch_cuda("the landmarker lite", device)
+        self.device: str = "cpu" if cuda is None else "cuda"
+        looks = lite_graph.sessions(path) if cuda is None else _on_cuda(path, cuda)
+        self._coarse_look, self._fine_look = looks
 
     def __call__(self, faces: Sequence[Face]) -> FloatArray:
         """(N, 68, 2) float32, frame pixels, iBUG order; NaN where a box has no area."""
         near = [Surroundings.of(face) for face in faces]
-        images = [one.image_HWC for one in near]
-        found = self._coarse(near)
-        affines = [around_points(points_xy) for points_xy in found]
-        return _in_frame(near, self._look(self._networks.fine, images, affines, FINE_PX))
+        return self._fine(near, self._coarse(near))
+
+    def follow(self, faces: Sequence[Face]) -> FloatArray:
+        """The fine look alone, around the points that the faces come with."""
+        near = [Surroundings.of(face) for face in faces]
+        points_xy = np.array([face.points_xy for face in faces]).reshape(-1, ibug68.POINTS, 2)
+        return self._fine(near, _from_frame(near, points_xy))
 
     def first_look(self, faces: Sequence[Face]) -> FloatArray:
         """What the coarse network alone gives: (N, 68, 2) float32, frame pixels."""
@@ -92,30 +87,47 @@ class LiteLandmarker:
     def _coarse(self, near: Sequence["Surroundings"]) -> FloatArray:
         affines = [around_box(one.box_xyxy) for one in near]
         images = [one.image_HWC for one in near]
-        return self._look(self._networks.coarse, images, affines, COARSE_PX)
+        return self._look(self._coarse_look, images, affines, COARSE_PX)
+
+    def _fine(self, near: Sequence["Surroundings"], points_xy: FloatArray) -> FloatArray:
+        affines = [around_points(points) for points in points_xy]
+        images = [one.image_HWC for one in near]
+        return _in_frame(near, self._look(self._fine_look, images, affines, FINE_PX))
 
     def _look(
         self,
-        network: "torch.nn.Module",
+        network: Network,
         images: Sequence[npt.NDArray[np.uint8]],
         affines: Sequence[FloatArray],
         crop_px: int,
     ) -> FloatArray:
-        """As `squares.look`, but pixels stay as they lie in memory: a tenth of a face's time."""
-        import torch
-
+        """As `squares.look`, but pixels stay as they lie in memory."""
         points_xy = np.full((len(images), ibug68.POINTS, 2), np.nan, np.float32)
         seen = [i for i, affine in enumerate(affines) if np.isfinite(affine).all()]
         at_once = _BATCH if self.device == "cuda" else 1
         for start in range(0, len(seen), at_once):
             some = seen[start : start + at_once]
             img_NHWC = np.stack([crops.cut(images[i], affines[i], crop_px) for i in some])
-            with torch.inference_mode():
-                input_NHWC = torch.from_numpy(img_NHWC).to(self._torch_device)
-                found_NKxy = network(input_NHWC.permute(0, 3, 1, 2).float().div_(255.0))
             affine_N23 = np.stack([affines[i] for i in some])
-            points_xy[some] = crops.to_frame(found_NKxy.cpu().numpy(), affine_N23)
+            points_xy[some] = crops.to_frame(network(img_NHWC), affine_N23)
         return points_xy
+
+
+def _on_cuda(path: Path, device: "torch.device") -> tuple[Network, Network]:
+    import torch
+
+    from facekit import lite_blocks
+    from facekit.landmarkers.lite_network import LandmarkNetworks
+
+    networks = LandmarkNetworks()
+    checkpoints.fill(networks, path, "the landmarker lite")
+    # Channels last in memory: convolutions of this size take half the time.
+    networks.to(device).to(memory_format=torch.channels_last)
+    coarse, fine = (
+        lite_blocks.on_device(network, device, unit=255.0)
+        for network in (networks.coarse, networks.fine)
+    )
+    return coarse, fine
 
 
 @dataclass(frozen=True)
@@ -162,9 +174,21 @@ class Surroundings:
 
 def _in_frame(near: Sequence[Surroundings], points_xy: FloatArray) -> FloatArray:
     """Pixels of the surroundings to frame pixels."""
-    corner_N1xy = np.array([one.corner_xy for one in near]).reshape(-1, 1, 2)
-    shrunk_N11 = np.array([one.shrunk for one in near]).reshape(-1, 1, 1)
+    corner_N1xy, shrunk_N11 = _placed(near)
     return np.asarray((points_xy + 0.5) * shrunk_N11 - 0.5 + corner_N1xy, np.float32)
+
+
+def _from_frame(near: Sequence[Surroundings], points_xy: FloatArray) -> FloatArray:
+    """Frame pixels to pixels of the surroundings."""
+    corner_N1xy, shrunk_N11 = _placed(near)
+    return np.asarray((points_xy - corner_N1xy + 0.5) / shrunk_N11 - 0.5, np.float32)
+
+
+def _placed(
+    near: Sequence[Surroundings],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    corner_N1xy = np.array([one.corner_xy for one in near]).reshape(-1, 1, 2)
+    return corner_N1xy, np.array([one.shrunk for one in near]).reshape(-1, 1, 1)
 
 
 def _is_box(box_xyxy: npt.NDArray[np.float64]) -> bool:

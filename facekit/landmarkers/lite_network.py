@@ -8,7 +8,9 @@ from torch import nn
 from torch.nn import functional
 
 from facekit import lite_blocks
+from facekit.landmarkers import lite_graph
 from facekit.landmarkers.ibug68 import POINTS
+from facekit.landmarkers.lite_graph import Pyramid
 from facekit.lite_blocks import Block, Unit
 
 
@@ -21,27 +23,24 @@ class LandmarkNetworks(nn.Module):
 
     def __init__(self, *, norm: bool = False) -> None:
         super().__init__()
-        self.coarse = MapNetwork((16, 32, 48, 64), (0, 0, 2), up=32, norm=norm)
-        self.fine = MapNetwork((16, 32, 64, 96, 112), (1, 1, 1, 1), up=48, norm=norm)
+        self.coarse = MapNetwork(lite_graph.COARSE, norm=norm)
+        self.fine = MapNetwork(lite_graph.FINE, norm=norm)
 
 
 class MapNetwork(nn.Module):
     """A heat map a point, and the mean place under it: a pyramid down, and up again to a quarter.
 
     Args:
-        widths: features after each halving of the crop.
-        blocks: residual blocks after each halving but the first.
-        up: features on the way up.
+        pyramid: how large it is.
         norm: see `LandmarkNetworks`.
 
     Source: soft-argmax by Nibali et al., Numerical Coordinate Regression with Convolutional Neural
     Networks, arXiv 1801.07372; the way up by Lin et al., Feature Pyramid Networks, CVPR 2017.
     """
 
-    def __init__(
-        self, widths: tuple[int, ...], blocks: tuple[int, ...], *, up: int, norm: bool
-    ) -> None:
+    def __init__(self, pyramid: Pyramid, *, norm: bool) -> None:
         super().__init__()
+        widths, blocks, up = pyramid
         self.stem = Unit(3, widths[0], stride=2, norm=norm)
         self.down = nn.ModuleList(
             nn.Sequential(

@@ -9,7 +9,7 @@ of roll do not show in it.
 Tensor names end in their axes: N faces, C colours, H and W of the crop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -56,13 +56,20 @@ class TwoPassLandmarker:
 
     def __call__(self, faces: Sequence[Face]) -> FloatArray:
         """(N, 68, 2) float32, frame pixels, iBUG order; NaN where a box has no area."""
-        affines = [around_points(points_xy) for points_xy in self.first_pass(faces)]
-        return look(faces, affines, self._mean_points, crop_px=SIDE_PX, at_once=self._at_once)
+        return self._second_pass(faces, self.first_pass(faces))
+
+    def follow(self, faces: Sequence[Face]) -> FloatArray:
+        """The second look alone, around the points that the faces come with."""
+        return self._second_pass(faces, [np.asarray(face.points_xy) for face in faces])
 
     def first_pass(self, faces: Sequence[Face]) -> FloatArray:
         """What the first look alone gives: (N, 68, 2) float32, frame pixels."""
         affines = [around_box(face.box_xyxy) for face in faces]
         return look(faces, affines, self._points, crop_px=SIDE_PX, at_once=self._at_once)
+
+    def _second_pass(self, faces: Sequence[Face], points: Iterable[FloatArray]) -> FloatArray:
+        affines = [around_points(points_xy) for points_xy in points]
+        return look(faces, affines, self._mean_points, crop_px=SIDE_PX, at_once=self._at_once)
 
     @property
     def _at_once(self) -> int:

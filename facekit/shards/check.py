@@ -5,7 +5,7 @@ size. A shard does none of that: each part of it is compared with what this face
 """
 
 import functools
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import h5py
 import numpy as np
@@ -29,11 +29,26 @@ _ATTRIBUTES: Final = {
 _CHECKSUM_BYTES: Final = 4
 
 
-def checked(file: h5py.File) -> tuple[Header, int, int]:
-    """Check the whole layout of an open shard.
+class Checked(NamedTuple):
+    """What an open shard turned out to hold; datasets stay open, as opening takes its time.
 
-    Returns:
-        Its header; the number of faces; the number of videos.
+    Args:
+        header: what holds for every face.
+        rows: number of faces.
+        video_rows: number of videos.
+        faces: the datasets of faces by name.
+        videos: those of videos.
+    """
+
+    header: Header
+    rows: int
+    video_rows: int
+    faces: dict[str, h5py.Dataset]
+    videos: dict[str, h5py.Dataset]
+
+
+def checked(file: h5py.File) -> Checked:
+    """Check the whole layout of an open shard.
 
     Raises:
         ValueError: the file is not what a shard is, with the reason.
@@ -53,16 +68,18 @@ def checked(file: h5py.File) -> tuple[Header, int, int]:
     _links(group, set(videos))
     _require(h5a.get_num_attrs(group) == 0, "videos has attributes")
     shapes = header.shapes()
-    face_rows = {_dataset(file.id, column, shapes[name]) for name, column in faces.items()}
-    video_rows = {
-        _dataset(group, column, column.row_shape(size_px=0, au_count=0))
-        for column in videos.values()
+    of_faces = {n: _dataset(file.id, column, shapes[n]) for n, column in faces.items()}
+    of_videos = {
+        n: _dataset(group, column, column.row_shape(size_px=0, au_count=0))
+        for n, column in videos.items()
     }
+    face_rows = {dataset.shape[0] for dataset in of_faces.values()}
+    video_rows = {dataset.shape[0] for dataset in of_videos.values()}
     _require(len(face_rows) == 1, f"its columns have {sorted(face_rows)} rows")
     _require(len(video_rows) == 1, f"its columns of videos have {sorted(video_rows)} rows")
     count = video_rows.pop()
     _require(count <= layout.VIDEOS_PER_SHARD, f"{count} videos")
-    return header, face_rows.pop(), count
+    return Checked(header, face_rows.pop(), count, of_faces, of_videos)
 
 
 def _require(condition: bool, reason: str) -> None:
@@ -103,8 +120,8 @@ def _links(group: h5g.GroupID, expected: set[str]) -> None:
         _require(kind == h5l.TYPE_HARD, f"{name} is a link to elsewhere")
 
 
-def _dataset(group: h5g.GroupID, column: schema.Column, row_shape: tuple[int, ...]) -> int:
-    """Check one dataset; give its number of rows."""
+def _dataset(group: h5g.GroupID, column: schema.Column, row_shape: tuple[int, ...]) -> h5py.Dataset:
+    """Open one dataset and check it."""
     name = column.name
     dataset = h5d.open(group, name.encode())
     _require(h5a.get_num_attrs(dataset) == 0, f"{name} has attributes")
@@ -121,7 +138,7 @@ def _dataset(group: h5g.GroupID, column: schema.Column, row_shape: tuple[int, ..
     )
     rows = int(space.get_simple_extent_dims()[0])
     _stored_whole(dataset, column, row_shape, rows)
-    return rows
+    return h5py.Dataset(dataset)
 
 
 @functools.cache

@@ -41,13 +41,14 @@ class ShardFile(AbstractContextManager["ShardFile"]):
         with damaged(path):
             self._file = h5py.File(path, "r", locking=False)
             try:
-                self.header, self.rows, self.video_rows = check.checked(self._file)
+                found = check.checked(self._file)
             except BaseException:
                 self._file.close()
                 raise
+        self.header, self.rows, self.video_rows = found.header, found.rows, found.video_rows
         self._shapes = self.header.shapes()
         # Held open, because HDF5 forgets the chunks it has unpacked when a dataset closes.
-        self._datasets = {name: self._file[name] for name in self.header.stored()}
+        self._datasets, self._videos = found.faces, found.videos
 
     def read(self, start: int, stop: int, names: Sequence[str] | None = None) -> dict[str, Array]:
         """Faces `start` to `stop` of these columns, or of all.
@@ -87,12 +88,12 @@ class ShardFile(AbstractContextManager["ShardFile"]):
             BadShard: the data fails its checksum.
         """
         with damaged(self.path):
-            videos = self._file["videos"]
-            return {name: videos[name][:] for name in schema.VIDEOS}
+            return {name: dataset[:] for name, dataset in self._videos.items()}
 
     def close(self) -> None:
         """Close the file."""
         self._datasets.clear()
+        self._videos.clear()
         self._file.close()
 
     def __exit__(self, *_: object) -> None:

@@ -1,5 +1,6 @@
 """What stands where in a shard: datasets, their types and chunks, and the attributes."""
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -10,6 +11,7 @@ from typing import Any, Final
 import h5py
 import numpy as np
 import numpy.typing as npt
+from h5py import h5d, h5p, h5s, h5t
 
 from facekit import schema
 from facekit.errors import BadInput
@@ -159,6 +161,7 @@ def bytes_per_face(measurement: Measurement) -> int:
     return sum(plain) + _TYPICAL_MASK_BYTES
 
 
+@functools.cache
 def dtype_of(column: schema.Column) -> np.dtype[Any]:
     """The numpy dtype of a column; fixed-length UTF-8 for a string.
 
@@ -202,16 +205,24 @@ def create(
 def _create_dataset(
     group: h5py.Group, column: schema.Column, row_shape: tuple[int, ...]
 ) -> h5py.Dataset:
-    return group.create_dataset(
-        column.name,
-        shape=(0, *row_shape),
-        maxshape=(None, *row_shape),
-        chunks=(column.chunk_rows, *row_shape),
-        dtype=dtype_of(column),
-        compression=column.gzip or None,
-        fletcher32=True,
-        track_times=False,
-    )
+    kind, space, plan = _plan(column, row_shape)
+    return h5py.Dataset(h5d.create(group.id, column.name.encode(), kind, space, dcpl=plan))
+
+
+@functools.cache
+def _plan(
+    column: schema.Column, row_shape: tuple[int, ...]
+) -> tuple[h5t.TypeID, h5s.SpaceID, h5p.PropDCID]:
+    """What `Group.create_dataset` makes of a column anew each time, for as long as it takes."""
+    plan = h5p.create(h5p.DATASET_CREATE)
+    plan.set_chunk((column.chunk_rows, *row_shape))
+    plan.set_fill_time(h5d.FILL_TIME_IFSET)
+    if column.gzip:
+        plan.set_deflate(column.gzip)
+    plan.set_fletcher32()
+    plan.set_obj_track_times(False)
+    space = h5s.create_simple((0, *row_shape), (h5s.UNLIMITED, *row_shape))
+    return h5t.py_create(dtype_of(column), logical=True), space, plan
 
 
 def encode_record(record: VideoRecord) -> dict[str, Array]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from h5py import h5s
 
 from facekit import schema
 from facekit.errors import BadInput
@@ -55,9 +56,12 @@ class _Table:
                 self._write(name, self.rows, self.rows % len(pending))
 
     def _write(self, name: str, end: int, rows: int) -> None:
-        dataset = self._datasets[name]
-        dataset.resize(end, axis=0)
-        dataset[end - rows : end] = self._pending[name][:rows]
+        """By way of HDF5's own calls: those of h5py take twice as long for a row of a table."""
+        stored, array = self._datasets[name].id, self._pending[name][:rows]
+        stored.set_extent((end, *array.shape[1:]))
+        place = stored.get_space()
+        place.select_hyperslab((end - rows, *[0] * (array.ndim - 1)), array.shape)
+        stored.write(h5s.create_simple(array.shape), place, array, stored.get_type())
 
     def overwrite(self, name: str, array: Array) -> None:
         dataset, chunk_rows = self._datasets[name], len(self._pending[name])

@@ -17,6 +17,8 @@ COMMANDS = (
     ("lite_landmarker",),
     ("lite_action_units",),
     ("openface_engine",),
+    ("openface_agreement",),
+    ("openface_speed",),
     ("au_stats",),
     ("hour_long", "--every", "10"),
     ("kill_and_resume", "--runs", "100"),

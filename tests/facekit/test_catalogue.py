@@ -10,6 +10,7 @@ MODELS = Path(facekit.__file__).parent / "models"
 
 PINNED = (
     r"https://raw\.githubusercontent\.com/[^/]+/[^/]+/[0-9a-f]{40}/.+",
+    r"https://raw\.githubusercontent\.com/TadasBaltrusaitis/OpenFace/OpenFace_2\.2\.0/.+/",
     r"https://github\.com/[^/]+/[^/]+/releases/download/.+",
     r"https://www\.adrianbulat\.com/downloads/python-fan/.+",
     r"https://huggingface\.co/py-feat/[a-z_]+/resolve/main/.+",

@@ -55,7 +55,7 @@ def test_the_commands_are_pinned():
     [
         (
             "extract",
-            "--align --au --config --dataset --detector --device --dry-run --engine "
+            "--align --au --config --dataset --detect-every --detector --device --dry-run --engine "
             "--face --force --frames --images --jobs --json --landmarker --margin --mask-profile "
             "--max-rss --min-score --out --part --preset --quiet --retry --size --strict --timeout",
         ),

@@ -94,7 +94,7 @@ def test_models_found_missing_and_damaged(bare, monkeypatch):
     assert told["pyfeat_svm"].state == "ok"
     assert told["buffalo_l"].state == "missing"
     assert "facekit weights fetch buffalo_l" in told["buffalo_l"].text
-    assert "AU_predictors" in told["openface_au"].text
+    assert "facekit weights fetch openface_au" in told["openface_au"].text
 
 
 @pytest.mark.parametrize(("value", "state"), [("", "ok"), (".", "ok"), ("/no/such/folder", "warn")])

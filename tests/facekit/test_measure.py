@@ -80,12 +80,15 @@ def test_what_is_no_video_is_said_so(options, tmp_path):
     assert not (tmp_path / "a.h5").exists()
 
 
-def test_progress_is_told_of_often(options, tmp_path):
+@pytest.mark.parametrize(("detect_every", "at_least"), [(1, 24), (5, 12)])
+def test_progress_is_told_of_often(options, tmp_path, detect_every, at_least):
+    """With every frame, and with every face that the detector has looked for."""
     calls = []
     clip = make_faces(tmp_path / "a.mp4", frames=12)
+    options = dataclasses.replace(options, detect_every=detect_every)
     models = Backends.load(options)
     measure(_video(clip), options, models, calls.append, progress=lambda: calls.append(None))
-    assert calls.count(None) > 24  # a frame and a face at the least
+    assert calls.count(None) > at_least
 
 
 @pytest.mark.parametrize("block_frames", [1, 5, 64])

@@ -23,6 +23,8 @@ from facekit.options import Measurement, Run, field_docs
         ({"au": ":x"}, "--au"),
         ({"min_score": 1.5}, "--min-score"),
         ({"face": "smallest"}, "--face"),
+        ({"detect_every": 0}, "--detect-every"),
+        ({"detect_every": 1001}, "--detect-every"),
         ({"margin": 0.99}, "--margin"),
         ({"margin": float("nan")}, "--margin"),
         ({"size": 31}, "--size"),

@@ -193,3 +193,26 @@ def test_real_talking_heads_are_one_person_each(data_dir, step):
         track_ids, tracker = linked([[box] for box in boxes])
         assert {i for frame in track_ids for i in frame} == {0}, path.name
         assert tracker.frames_seen(0) == len(boxes)
+
+
+def test_people_who_were_followed_are_counted_as_seen():
+    tracker = tracks.Tracker()
+    tracker.keep([], np.empty((0, 4)))
+    assert tracker.link(detections(square(100), square(300, side=50))).tolist() == [0, 1]
+    tracker.keep([1, 0], np.array([square(310, side=200), square(110)]))
+    assert [tracker.frames_seen(person) for person in (0, 1)] == [2, 2]
+    assert [tracker.frames_lost(person) for person in (0, 1)] == [1, 1]
+    assert tracker.largest() == 1
+    assert tracker.link(detections(square(115), square(315, side=200))).tolist() == [0, 1]
+
+
+def test_a_loss_is_news_for_a_few_frames():
+    tracker = tracks.Tracker()
+    assert not tracker.has_just_lost()
+    tracker.link(detections(square(100), square(300)))
+    assert not tracker.has_just_lost()
+    told = []
+    for _ in range(tracks.LOST_FRAMES + 2):
+        tracker.link(detections(square(100)))
+        told.append(tracker.has_just_lost())
+    assert told == [True] * tracks.LOST_FRAMES + [False, False]

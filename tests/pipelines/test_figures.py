@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from facekit import drawings
 from pipelines import figures
 from pipelines.au_inference import FEWEST_GROUPS
 from pipelines.au_stats import au_stats
@@ -123,7 +124,7 @@ def test_every_figure_is_drawn_once(drawn):
         "average_intensity", "occurrence", "correlation_Deepfakes-50", "correlation_Deepfakes-100",
     ]  # fmt: skip
     names = {f"{each.name}.{kind}" for each in drawn for kind in ("png", "svg")}
-    assert set(figures.files(drawn)) == names
+    assert set(drawings.files(drawn)) == names
 
 
 def test_pictures_are_sharp_and_not_empty(drawn):
@@ -162,6 +163,6 @@ def _lightness(colour):
 
 
 def test_the_colours_differ_in_grey_too():
-    light, dark = _lightness(figures.FAKE), _lightness(figures.REAL)
+    light, dark = _lightness(drawings.FAKE), _lightness(drawings.REAL)
     assert (light + 0.05) / (dark + 0.05) > 2.5
     assert 1.05 / (light + 0.05) > 3, "against white"

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from facekit import detectors
+from facekit.detectors import lite
 from facekit.errors import BadWeights, MissingWeights
 
-SPECS = ("insightface:scrfd_500m_kps", "retinaface", "yunet")
-NAMES = ("insightface", "retinaface", "yunet")
-MODELS = ("scrfd_500m_kps", "retinaface_mnet025", "yunet_2023mar")
+SPECS = ("insightface:scrfd_500m_kps", "lite", "retinaface", "yunet")
+NAMES = ("insightface", "lite", "retinaface", "yunet")
+MODELS = ("scrfd_500m_kps", "lite_detector", "retinaface_mnet025", "yunet_2023mar")
 BLACK = np.zeros((240, 320, 3), np.uint8)
 
 
@@ -131,10 +132,10 @@ def annotated(folder, count):
         yield folder / row["file"], np.array(points)
 
 
-def test_the_three_agree_on_the_main_face(made, frames):
+def test_all_agree_on_the_main_face(made, frames):
     for frame in frames:
         boxes = [detector([frame])[0].box_xyxy[0] for detector in made.values()]
-        pairs = [overlap(boxes[i], boxes[j]) for i in range(3) for j in range(i)]
+        pairs = [overlap(boxes[i], boxes[j]) for i in range(len(boxes)) for j in range(i)]
         assert min(pairs) > 0.7
 
 
@@ -148,7 +149,13 @@ def test_a_threshold_of_ones_own(spec, made, group):
 
 
 @pytest.mark.parametrize(
-    ("spec", "want"), [("insightface:scrfd_500m_kps", 0.5), ("retinaface", 0.8), ("yunet", 0.8)]
+    ("spec", "want"),
+    [
+        ("insightface:scrfd_500m_kps", 0.5),
+        ("lite", lite.MIN_SCORE),
+        ("retinaface", 0.8),
+        ("yunet", 0.8),
+    ],
 )
 def test_default_thresholds(made, spec, want):
     assert made[spec].min_score == want

@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from facekit import detectors
-from facekit.detectors.lite import LONGEST_PX, MIN_SCORE, LiteDetector
-from facekit.detectors.lite_network import LiteDetectorNetwork
+from facekit.detectors.lite import CROP_MARGIN, LONGEST_PX, MIN_SCORE, LiteDetector, second_crop
+from facekit.detectors.lite_graph import CROP_PX
+from facekit.detectors.lite_network import LiteDetectorNetworks
 from facekit.errors import BadWeights, MissingWeights
 
 
@@ -147,26 +148,61 @@ def test_a_threshold_of_ones_own(group):
     assert strict([group])[0].score.tolist() == scores[:2].tolist()
 
 
+def test_the_second_look_counts(group, tmp_path):
+    """One that always says no leaves nothing; one that says nothing changes nothing."""
+    embedded = detectors.load("lite", device="cpu", min_score=0.3)
+    state = load_file(embedded.models[0].path)
+    for key, value in LiteDetectorNetworks().state_dict().items():
+        if key == "trust" or key.startswith("second."):
+            state[key] = torch.ones(1) if key == "trust" else torch.zeros_like(value)
+    for bias, same_as_first in ((0.0, True), (-50.0, False)):
+        state["second.face.bias"][:] = bias
+        save_file(state, tmp_path / "both.safetensors")
+        spec = f"lite:{tmp_path / 'both.safetensors'}"
+        (found,) = detectors.load(spec, device="cpu", min_score=0.3)([group])
+        first = embedded.first_look(group).score
+        assert len(found) == ((first >= 0.3).sum() if same_as_first else 0)
+
+
+def test_the_first_look_is_the_same_below_any_threshold(group):
+    """A threshold is for what both looks make of a face together."""
+    strict, loose = (detectors.load("lite", device="cpu", min_score=s) for s in (0.99, 0.3))
+    assert same(strict.first_look(group), loose.first_look(group))
+    assert len(strict([group])[0]) <= len(loose([group])[0]) <= len(loose.first_look(group))
+
+
+def test_the_second_look_sees_a_square_around_the_box():
+    frame = np.zeros((200, 300, 3), np.uint8)
+    frame[60:140, 110:190] = 255  # the box, and a margin of a fifth of it each way
+    crop = second_crop(frame, np.array([110, 60, 190, 140], np.float32))
+    assert crop.shape == (CROP_PX, CROP_PX, 3)
+    inside = (CROP_PX / CROP_MARGIN) ** 2
+    assert abs((crop[..., 0] > 127).sum() - inside) < 0.1 * inside
+
+
 def saved(path, change):
-    """A file of random weights of this network, changed."""
-    state = {key: value.half() for key, value in LiteDetectorNetwork().state_dict().items()}
+    """A file of random weights of these networks, changed."""
+    state = {key: value.half() for key, value in LiteDetectorNetworks().state_dict().items()}
     save_file(change(state), path)
     return path
 
 
-def test_another_file_of_this_network(tmp_path):
+def test_another_file_of_these_networks(tmp_path):
     path = saved(tmp_path / "other.safetensors", lambda state: state)
     other = LiteDetector(str(path), device="cpu")
     assert other.models[0].path == path
-    assert all(value.dtype == torch.float32 for value in other._network.state_dict().values())
+    assert len(other([np.zeros((50, 60, 3), np.uint8)])) == 1
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda state: dict(list(state.items())[1:]),
+        lambda state: {k: v for k, v in state.items() if k != "head.conv.bias"},
         lambda state: state | {"more": torch.zeros(1)},
         lambda state: {key: value[:1].contiguous() for key, value in state.items()},
+        lambda state: state | {"trust": torch.zeros(1, dtype=torch.int32)},
+        lambda state: {k: v for k, v in state.items() if not k.startswith("second.")},
+        lambda state: {k: v for k, v in state.items() if k != "trust"},
     ],
 )
 def test_files_of_other_networks_are_refused(change, tmp_path):

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from facekit.detectors.lite_network import STRIDES, LiteDetectorNetwork, folded, places
+from facekit.detectors.lite_network import LiteDetectorNetwork, folded, places
+from facekit.detectors.lite_places import STRIDES
 
 
 @pytest.fixture(scope="module")
