@@ -7,6 +7,7 @@ Letters: N faces, E the 24 ellipses, K the 15 action units, S side of a mask.
 """
 
 import math
+from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -276,7 +277,17 @@ def render_torch(
     value_NEHW = 0.5 * torch.special.erfc(distance_NEHW * (math.sqrt(0.5) / blur_px))
     drawn_NE11 = _is_drawn(ellipses_NE5, torch)[..., None, None]
     value_NEHW = torch.where(drawn_NE11, value_NEHW, 0.0)
-    return torch.maximum(value_NEHW[:, list(_FIRST)], value_NEHW[:, list(_LAST)])
+    first_K, last_K = _ends(value_NEHW.device)
+    return torch.maximum(value_NEHW[:, first_K], value_NEHW[:, last_K])
+
+
+@lru_cache(maxsize=16)
+def _ends(device: "torch.device") -> "tuple[torch.Tensor, torch.Tensor]":
+    """`_FIRST` and `_LAST` on a device: sent there with each use, they would be waited for."""
+    import torch
+
+    with torch.inference_mode(False):  # a gradient may need them later
+        return torch.tensor(_FIRST, device=device), torch.tensor(_LAST, device=device)
 
 
 def quantise(masks_NKHW: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:

@@ -3,12 +3,13 @@
 A detector looks at the whole frame, though from one frame to the next a face hardly moves. Where
 its points lay is enough to find them again; the box moves along with them. The detector is asked
 on every n-th frame, and on any frame on which it may be needed: the picture has changed, points
-have jumped or come apart, or somebody has just been lost.
+have jumped, come apart or met those of another, or somebody has just been lost.
 """
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -92,8 +93,8 @@ class Follower:
 
     def _followed(self, frame: video.SampledFrame) -> list[_Followed] | None:
         """The faces of the last frame on this one; None where the detector has to look."""
-        nobody = not self._last or self._tracker.has_just_lost()
-        if nobody or self._unasked + 1 >= self._every:
+        is_lost = not self._last or self._tracker.has_just_lost()
+        if is_lost or self._unasked + 1 >= self._every:
             return None
         before = [
             dataclasses.replace(
@@ -112,6 +113,8 @@ class Follower:
         for face, points in zip(before, points_N682, strict=True):
             if not is_same_face(_points(face), points):
                 return None
+        if any(is_same_face(one, other) for one, other in combinations(points_N682, 2)):
+            return None  # somebody has gone behind another, whose face two people cannot share
         followed = [
             _Followed(_moved(one.seen, face, points), one.seen)
             for one, face, points in zip(self._last, before, points_N682, strict=True)

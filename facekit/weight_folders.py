@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from facekit import arrivals
+from facekit.errors import BadWeights
 from facekit.openface_members import Member
 
 
@@ -49,14 +50,17 @@ def receive(
     Args:
         members: paths below the address and below the folder alike.
         base_url: ends in a slash.
-        target: the folder; one that is there is replaced.
+        target: the folder; one that is there is replaced, anything else of that name stays.
         open_url: opens an address.
 
     Raises:
-        BadWeights: a member is something else, or more; the error names it.
+        BadWeights: a member is something else, or more; the error names it. Or the folder's name
+            is taken by a link or a file.
         DiskFull: no room.
         OSError: the connection broke.
     """
+    if target.is_symlink() or target.is_file():
+        raise BadWeights(f"{target} is no folder: move it away, then fetch again")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
         folder = Path(scratch) / target.name

@@ -28,11 +28,12 @@ ONE_THREAD: Final = {
     for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM")
 }
 REUSED_MEMORY: Final = {
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
 }
 """Frames and crops come and go by the ten megabytes. By default glibc hands each back to the
-system, which clears every page of the next anew: a twentieth of a worker's time."""
+system, which clears every page of the next anew: a twentieth of a worker's time. Older
+ones take no threshold above 32 MiB, and then keep to one of 128 KiB."""
 EXIT_S: Final = 10.0
 """How long a process may take to end; one that waits for a dead network disk takes for ever."""
 STACK_S: Final = 0.2

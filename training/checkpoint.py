@@ -220,6 +220,21 @@ class Snapshot:
         """
         fill(model, self.require(MODEL), f"the {self.state.config.model.name} of its {STATE}")
 
+    def start(self, model: nn.Module) -> None:
+        """Give a new network these weights; what only the old one has, such as `fc_s`, is left.
+
+        Raises:
+            BadWeights: they are missing, damaged, or of another network.
+        """
+        known, wanted = self.tensors(MODEL), model.state_dict()
+        for name, tensor in wanted.items():
+            if name not in known or known[name].shape != tensor.shape:
+                raise BadWeights(
+                    f"{self.path} holds another network: its {name} is not the one that is asked "
+                    "for; take its model section, or another training.start"
+                )
+        model.load_state_dict({name: known[name] for name in wanted})
+
 
 def read(path: Path) -> Snapshot:
     """Read what a snapshot says of itself.

@@ -12,13 +12,16 @@ from typing import Final
 
 import torch
 
-from training.constants import constant
+from training.constants import constant, indices
 from training.draws import Draws
 
 _GREY: Final = ((1 / 3,) * 3,) * 3
 _COLOUR: Final = ((2 / 3, -1 / 3, -1 / 3), (-1 / 3, 2 / 3, -1 / 3), (-1 / 3, -1 / 3, 2 / 3))
 _CROSS: Final = ((0.0, -(3**-0.5), 3**-0.5), (3**-0.5, 0.0, -(3**-0.5)), (-(3**-0.5), 3**-0.5, 0.0))
 """What a matrix makes of a colour: its mean, what differs from that, and that turned by 90 deg."""
+
+_TURN: Final = (0, 0, 0, 1, 1, 1, 2, 2)
+"""Which draw decides whether each of the eight amounts of `Limits` has its turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +109,7 @@ def changes(
             [0., 0., 1.]])
     """
     share_N11 = draws.uniform(f"{name} colour", 11)
-    turn_N8 = share_N11[:, [0, 0, 0, 1, 1, 1, 2, 2]] < constant(limits.chances(), share_N11)
+    turn_N8 = share_N11[:, indices(_TURN, share_N11)] < constant(limits.chances(), share_N11)
     if is_on_N is not None:
         turn_N8 = turn_N8 & is_on_N[:, None]
     amount_N8 = (2.0 * share_N11[:, 3:] - 1.0) * constant(limits.amounts(), share_N11) * turn_N8

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from facekit.errors import BadInput
-from facekit.options import field_docs
+from facekit.options import field_docs, require
 from training.options import Data, Loss, Model, Tampering, Training
 
 
@@ -31,6 +31,13 @@ class Config:
     model: Model = field(default_factory=Model)
     loss: Loss = field(default_factory=Loss)
     training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        require(
+            self.loss.cls > 0 or self.learns_tokens,
+            "loss.cls = 0 leaves nothing that learns to tell real from fake, but for token labels: "
+            "they take data.task = tampered and loss.token above 0",
+        )
 
     @property
     def learns_tokens(self) -> bool:

@@ -15,9 +15,19 @@ def constant(table: tuple[object, ...], like: torch.Tensor) -> torch.Tensor:
     >>> constant((1.0, 2.0), torch.empty(0))
     tensor([1., 2.])
     """
-    return _on(table, like.device)
+    return _on(table, like.device, torch.float32)
+
+
+def indices(table: tuple[object, ...], like: torch.Tensor) -> torch.Tensor:
+    """The same as int64, to index with: a list would be sent, and waited for, at every use.
+
+    >>> torch.tensor([5.0, 6.0, 7.0])[indices((2, 0), torch.empty(0))]
+    tensor([7., 5.])
+    """
+    return _on(table, like.device, torch.int64)
 
 
 @lru_cache(maxsize=256)
-def _on(table: tuple[object, ...], device: torch.device) -> torch.Tensor:
-    return torch.tensor(table, device=device, dtype=torch.float32)
+def _on(table: tuple[object, ...], device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    with torch.inference_mode(False):  # it may be made by a validation and learnt with later
+        return torch.tensor(table, device=device, dtype=dtype)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from facekit.errors import BadInput
 from training.faces import Faces
 from training.options import Data
-from training.order import WINDOW, epoch_order, is_balanced, steps_per_epoch
+from training.order import WINDOW, epoch_order, is_balanced, kinds, steps_per_epoch
 from training.source import Source
 from training.table import Table, open_table, read_table
 from training.tiers import open_source
@@ -31,10 +31,11 @@ class Batches:
     """
 
     def __init__(self, table: Table, source: Source, *, batch: int, data: Data, seed: int) -> None:
-        self._label_N = table.samples.label_N
+        method_V = table.videos.method.to_numpy(str)
+        self._kind_N = kinds(table.samples.label_N, method_V[table.samples.video_N], data)
         self._source, self._batch, self._data, self._seed = source, batch, data, seed
-        self._streams = 2 if is_balanced(data) else 1
-        self.steps = steps_per_epoch(self._label_N, batch, data)
+        self._streams = int(self._kind_N.max(initial=0)) + 1 if is_balanced(data) else 1
+        self.steps = steps_per_epoch(self._kind_N, batch, data)
 
     def epoch(
         self, epoch: int, *, start: int = 0, rank: int = 0, ranks: int = 1
@@ -50,7 +51,7 @@ class Batches:
         Raises:
             BadInput: the ranks cannot share a step's faces evenly.
         """
-        order_SB = epoch_order(self._label_N, self._batch, self._data, seed=self._seed, epoch=epoch)
+        order_SB = epoch_order(self._kind_N, self._batch, self._data, seed=self._seed, epoch=epoch)
         if order_SB.shape[1] % ranks:
             raise BadInput(
                 f"training.batch {self._batch} gives {order_SB.shape[1]} faces a step, which "

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import torch
 
 from training import hull
+from training.constants import indices
 from training.draws import Draws
 
 FaceMask = Literal["hull68", "extended", "sbi4"]
@@ -36,10 +37,10 @@ out: they lie within it."""
 _MOST: Final = max(map(len, (*_WHOLE, *_PIECES)))
 
 
-def _table(parts: tuple[tuple[int, ...], ...]) -> list[list[int]]:
+def _table(parts: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
     """Parts as rows of one length and one number, with points repeated; the last ones are empty."""
-    filled = [list(part) + [part[0]] * (_MOST - len(part)) for part in parts]
-    return filled + [[0] * _MOST] * (len(_PIECES) - len(filled))
+    filled = tuple(part + (part[0],) * (_MOST - len(part)) for part in parts)
+    return filled + ((0,) * _MOST,) * (len(_PIECES) - len(filled))
 
 
 _PARTS: Final = (_table(_WHOLE), _table(_PIECES))
@@ -78,7 +79,7 @@ def face_mask(
 def _with_forehead(points_NP2: torch.Tensor, share: float) -> torch.Tensor:
     """The brows moved up by a share of their distance from the eyes."""
     brows_NB2 = points_NP2[:, 17:27]
-    below_NB2 = points_NP2[:, _index(_BELOW_BROWS, points_NP2)]
+    below_NB2 = points_NP2[:, indices(_BELOW_BROWS, points_NP2)]
     raised_NB2 = brows_NB2 + share * (brows_NB2 - below_NB2)
     return torch.cat([points_NP2[:, :17], raised_NB2, points_NP2[:, 27:]], 1)
 
@@ -91,8 +92,7 @@ def _one_of_four(
     kind_N = draws.integers("face mask", high=4)
     raised = (kind_N == 3)[:, None, None]
     points_NP2 = torch.where(raised, _with_forehead(points_NP2, 0.5), points_NP2)
-    table_2QP = torch.tensor(_PARTS, device=points_NP2.device)
-    chosen_NQP = table_2QP[(kind_N >= 2).long()]
+    chosen_NQP = indices(_PARTS, points_NP2)[(kind_N >= 2).long()]
     row_N11 = torch.arange(count, device=points_NP2.device)[:, None, None]
     parts_NQP2 = points_NP2[row_N11, chosen_NQP]
     parts = hull.coverage(parts_NQP2.flatten(0, 1), size_px=size_px, side_px=side_px)
@@ -100,7 +100,3 @@ def _one_of_four(
     union_NHW = parts.view(count, len(_PIECES), side_px, side_px).sum(1).clamp_(max=1.0)
     hull_NHW = hull.coverage(points_NP2, size_px=size_px, side_px=side_px)
     return torch.where((kind_N == 0)[:, None, None], hull_NHW, union_NHW)
-
-
-def _index(points: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
-    return torch.tensor(points, device=like.device)

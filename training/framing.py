@@ -15,6 +15,7 @@ from typing import Final
 import torch
 
 from facekit.au_masks import ELLIPSE_AU
+from training.constants import indices
 from training.draws import Draws
 from training.faces import Faces, Framed
 from training.options import Data
@@ -135,7 +136,7 @@ def _resampled(
 ) -> torch.Tensor:
     """(N, 3, T, T) float32, 0..1."""
     rows_NTD = rows_NTS @ image_NHWC.flatten(2).float()
-    rows_NTWC = rows_NTD.reshape(*rows_NTD.shape[:2], -1, 3)
+    rows_NTWC = rows_NTD.reshape(*rows_NTD.shape[:2], image_NHWC.shape[2], 3)
     rows_NCTW = rows_NTWC.permute(0, 3, 1, 2)
     return (rows_NCTW @ columns_NTS.mT[:, None]).mul_(1.0 / 255.0).clamp_(0.0, 1.0)
 
@@ -148,7 +149,7 @@ def _points(
     size_px: int,
 ) -> torch.Tensor:
     moved = (points_NP2 - centre_N2[:, None]) / step_N[:, None, None] + (size_px - 1) / 2.0
-    swapped = moved[:, list(MIRRORED_POINTS)]
+    swapped = moved[:, indices(MIRRORED_POINTS, moved)]
     mirrored = torch.stack([size_px - 1 - swapped[..., 0], swapped[..., 1]], dim=-1)
     return torch.where(is_flipped_N[:, None, None], mirrored, moved)
 
@@ -164,7 +165,7 @@ def _ellipses(
     place_NE2 = (ellipses_NE5[..., :2] - centre_N2[:, None]) / step_N[:, None, None] + half
     axes_NE2 = ellipses_NE5[..., 2:4] / step_N[:, None, None]
     moved = torch.cat([place_NE2, axes_NE2, ellipses_NE5[..., 4:]], dim=-1)
-    cx, cy, a, b, theta = moved[:, list(MIRRORED_ELLIPSES)].unbind(-1)
+    cx, cy, a, b, theta = moved[:, indices(MIRRORED_ELLIPSES, moved)].unbind(-1)
     mirrored = torch.stack([size_px - 1 - cx, cy, a, b, -theta], dim=-1)
     return torch.where(is_flipped_N[:, None, None], mirrored, moved)
 

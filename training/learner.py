@@ -1,8 +1,10 @@
 """What learns: a network, its optimiser, and one step of the two, on one rank."""
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -20,6 +22,8 @@ from training.models import build
 from training.models.cost import count_macs
 from training.ranks import Ranks
 from training.step import compute
+
+log = logging.getLogger(__name__)
 
 NAMES: Final = ("loss", *Losses._fields[1:], "gradient")
 """What a step comes to: the losses, and the norm of the gradient before it is clipped."""
@@ -40,7 +44,8 @@ class Learner:
         macs: multiplications with an addition in one image's forward pass.
 
     Raises:
-        BadWeights: the snapshot, or the file to start from, is damaged.
+        BadInput: there is no snapshot to start from.
+        BadWeights: the snapshot, or what to start from, is damaged or another network's.
         MissingWeights: the backbone's weights are neither at hand nor could be fetched.
     """
 
@@ -49,10 +54,16 @@ class Learner:
     ) -> None:
         self.config, self.ranks, self.steps = config, ranks, steps
         torch.manual_seed(config.training.seed)
-        self.model = build(config.model, tokens=config.learns_tokens, fresh=snapshot is None)
+        start = config.training.start if snapshot is None else ""
+        is_new = snapshot is None and not start
+        self.model = build(config.model, tokens=config.learns_tokens, fresh=is_new)
         self.macs = count_macs(self.model, config.model.size_px)
         if snapshot is not None:
             snapshot.fill(self.model)
+        elif start:
+            begun = checkpoint.find(Path(start).expanduser(), "last")
+            begun.start(self.model)
+            log.info("training.start: goes on from %s", begun.path)
         self.network = _placed(self.model, config, ranks)
         self.optimiser = optimisation.make(self.model, config.training)
         if snapshot is not None:

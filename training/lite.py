@@ -9,14 +9,13 @@ one elsewhere as `--detector lite:OUT/lite_detector.safetensors`.
 """
 
 import json
-import multiprocessing
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 import click
+from joblib import Parallel, delayed
 
 from facekit.errors import BadInput, FacekitError
 from facekit.options import DEVICES
@@ -34,9 +33,9 @@ def train(
 ) -> dict[str, Scores]:
     """Train the embedded models and judge them on what was held back.
 
-    Detector and landmarker learn side by side, each in a process of one CPU thread. The detector's
-    second look learns from what its first one finds, and the AU engine's units are fitted on what
-    all of these measure.
+    Detector and landmarker learn side by side, each in a process of one CPU thread; where one
+    fails, the other is ended. The detector's second look learns from what its first one finds, and
+    the AU engine's units are fitted on what all of these measure.
 
     Args:
         data: the data folder.
@@ -47,7 +46,7 @@ def train(
             embedded files.
 
     Returns:
-        Role -> its scores, as written to `scores.json`.
+        Role -> its scores, as written to `scores.json` beside those of other roles.
 
     Raises:
         BadInput: no such role, or the data folder lacks something.
@@ -58,14 +57,12 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     scores: dict[str, Scores] = {}
     for stage in _STAGES:
-        with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-            running = {
-                role: pool.submit(_train, role, data, out, seed, device)
-                for role in stage
-                if role in roles
-            }
-            scores |= {role: future.result() for role, future in running.items()}
-    (out / "scores.json").write_text(json.dumps(scores, indent=1, sort_keys=True) + "\n")
+        now = [role for role in stage if role in roles]
+        made = Parallel(n_jobs=2)(delayed(_train)(role, data, out, seed, device) for role in now)
+        scores |= dict(zip(now, made, strict=True))
+    path = out / "scores.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(before | scores, indent=1, sort_keys=True) + "\n")
     return scores
 
 

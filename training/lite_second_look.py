@@ -4,6 +4,7 @@ Both looks are then weighed against each other on scenes of held-back photograph
 """
 
 import logging
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch.nn import functional
 from torch.optim import swa_utils
 
 from facekit import detectors, devices, lite_blocks, weights
-from facekit.detectors.lite import MIN_SCORE, LiteDetector
+from facekit.detectors.lite import MIN_SCORE, LiteDetector, logit
 from facekit.detectors.lite_network import SecondLookNetwork
 from training import lite_candidates, lite_detector
 from training.lite_candidates import Candidate
@@ -72,7 +73,8 @@ def train(
         steps: how many batches to learn from.
 
     Returns:
-        Scores on scenes made of the photographs that were held back.
+        Scores on scenes made of the photographs that were held back; how much each look counts,
+        three numbers, is fitted on other scenes of the same.
 
     Raises:
         BadInput: the data folder is not of that form, or a picture is damaged.
@@ -82,8 +84,10 @@ def train(
     taught, held_back = lite_detector.labelled(data, device)
     path = out / "lite_detector.safetensors"
     first = first_look(path if path.is_file() else weights.find("lite_detector").path)
-    write(path, first)
-    looking = LiteDetector(str(path), device=device)
+    with tempfile.TemporaryDirectory() as scratch:
+        alone = Path(scratch) / path.name
+        write(alone, first)
+        looking = LiteDetector(str(alone), device=device)
     candidates = found(looking, SceneMaker(taught, lite_detector.views()), seed, count)
     second = fitted(candidates, seed=seed, steps=steps, device=devices.torch_device(device))
     weigh = found(looking, SceneMaker(held_back, []), seed + 1, WEIGHED, judging=True)
@@ -115,10 +119,10 @@ def found(
         width, height = sizes_wh[i % len(sizes_wh)]
         larger = 1 if judging or rng.random() >= _LARGER else 2
         scene = scenes((larger * width, larger * height), rng)
-        seen = detector.first_look(scene.image_HWC)
-        candidates += lite_candidates.found_on(scene, seen)
+        boxes = detector.first_look(scene.image_HWC)
+        candidates += lite_candidates.found_on(scene, boxes)
         if not judging:
-            candidates += lite_candidates.missed_on(scene, seen, rng)
+            candidates += lite_candidates.missed_on(scene, boxes, rng)
         if (i + 1) % _SAID_EVERY == 0:
             log.info("%d candidates on %d scenes", len(candidates), i + 1)
     return candidates
@@ -215,7 +219,7 @@ def weighed(
     with torch.inference_mode():
         second_N = second(torch.from_numpy(crop_NHWC).permute(0, 3, 1, 2).float())[:, 0].numpy()
     score_N = np.array([candidate.score for candidate in candidates])
-    both_N2 = np.stack([np.log(score_N / (1 - score_N)), second_N], axis=1)
+    both_N2 = np.stack([logit(score_N), second_N], axis=1)
     is_face = [candidate.points_xy is not None for candidate in candidates]
     unit = LogisticRegression(C=_LOOSE).fit(both_N2, is_face)
     trust, gain = unit.coef_[0].tolist()

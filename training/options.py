@@ -41,8 +41,9 @@ class Data:
     """With split = groups: share of the other people who validate (one group at least); the rest
     train."""
 
-    balance: bool = True
-    """With task = labelled: as many real as fake faces in a batch."""
+    balance: Literal["label", "method", "none"] = "label"
+    """With task = labelled: a batch has as many real as fake faces (label), and of the fakes as
+    many of each method (method), or what comes (none)."""
 
     augment: bool = True
     """With task = labelled: colour, brightness and JPEG-like loss, drawn as after tampering; the
@@ -65,7 +66,7 @@ class Data:
 
     def __post_init__(self) -> None:
         require_types(self, "data.")
-        _one_of(self, "data", "task", "split")
+        _one_of(self, "data", "task", "split", "balance")
         require(self.frames >= 1, f"data.frames must be at least 1, not {self.frames}")
         require(self.folds >= 2, f"data.folds must be at least 2, not {self.folds}")
         require(
@@ -288,6 +289,10 @@ class Training:
 
     precision: Literal["bf16", "fp32"] = "bf16"
     """Of the network's products; weights, statistics and losses stay in fp32."""
+
+    start: str = ""
+    """Run, or folder of one of its snapshots, whose network to go on from with new steps, such as
+    one that has learnt from tampered faces; of a run the last snapshot."""
 
     freeze_norm: bool = False
     """Keep batch normalisation at the statistics it started with."""

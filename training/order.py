@@ -59,40 +59,48 @@ def _drawn(count: int, seed: int, epoch: int, name: str) -> _Index:
 
 
 def epoch_order(
-    label_N: npt.NDArray[np.int64], batch: int, data: Data, *, seed: int, epoch: int
+    kind_N: npt.NDArray[np.int64], batch: int, data: Data, *, seed: int, epoch: int
 ) -> _Index:
     """The faces of each step of an epoch, over all ranks.
 
     Args:
-        label_N: (N,) int64, 0 real or 1 fake, of each face of the table.
+        kind_N: (N,) int64, 0 real, 1 and more fakes of a kind, of each face of the table: `kinds`.
         batch: images a step. With task = tampered each real face makes a pair of them.
         data: `task` and `balance`.
         seed: of the run.
         epoch: which.
 
     Returns:
-        (S, B) int64, indices into `label_N`. What is left over after the last whole step is not
-        seen in this epoch. Balanced, the first half of each row is real and the second is fake:
-        the rarer kind goes round as often as the other needs, in another order each time.
+        (S, B) int64, indices into `kind_N`. What is left over after the last whole step is not
+        seen in this epoch. Balanced, the first half of each row is real and the second is fake,
+        of each kind in turn: what is rarer goes round as often as needed, in another order each
+        time.
 
     Raises:
         BadInput: the faces do not fill a single step.
     """
-    steps = steps_per_epoch(label_N, batch, data)
+    steps = steps_per_epoch(kind_N, batch, data)
     if is_balanced(data):
         half = batch // 2
-        halves = [
-            _cycled(np.flatnonzero(label_N == label), steps * half, seed, epoch, name)
-            for label, name in ((0, "real"), (1, "fake"))
-        ]
+        reals = _cycled(np.flatnonzero(kind_N == 0), steps * half, seed, epoch, "real")
+        forged = [kind for kind in np.unique(kind_N).tolist() if kind > 0]
+        of_each = -(-steps * half // len(forged))
+        fakes_EK = np.stack(
+            [
+                _cycled(np.flatnonzero(kind_N == kind), of_each, seed, epoch, f"fake {kind}")
+                for kind in forged
+            ],
+            axis=1,
+        )
+        halves = reals, fakes_EK.reshape(-1)[: steps * half]
         return np.concatenate([one.reshape(steps, half) for one in halves], axis=1)
-    taken = _taken(label_N, data)
+    taken = _taken(kind_N, data)
     a_step = batch // 2 if data.task == "tampered" else batch
     order = taken[positions(len(taken), seed, epoch)]
     return order[: steps * a_step].reshape(steps, a_step)
 
 
-def steps_per_epoch(label_N: npt.NDArray[np.int64], batch: int, data: Data) -> int:
+def steps_per_epoch(kind_N: npt.NDArray[np.int64], batch: int, data: Data) -> int:
     """How many whole steps the faces fill; see `epoch_order`.
 
     Raises:
@@ -104,9 +112,10 @@ def steps_per_epoch(label_N: npt.NDArray[np.int64], batch: int, data: Data) -> i
     3
     """
     if is_balanced(data):
-        count, a_step = max(int((label_N == label).sum()) for label in (0, 1)), batch // 2
+        reals = int((kind_N == 0).sum())
+        count, a_step = max(reals, len(kind_N) - reals), batch // 2
     else:
-        count = len(_taken(label_N, data))
+        count = len(_taken(kind_N, data))
         a_step = batch // 2 if data.task == "tampered" else batch
     if count < a_step:
         raise BadInput(
@@ -118,11 +127,32 @@ def steps_per_epoch(label_N: npt.NDArray[np.int64], batch: int, data: Data) -> i
 
 def is_balanced(data: Data) -> bool:
     """Whether a batch takes real and fake faces from an order each."""
-    return data.task == "labelled" and data.balance
+    return data.task == "labelled" and data.balance != "none"
 
 
-def _taken(label_N: npt.NDArray[np.int64], data: Data) -> _Index:
-    return np.flatnonzero(label_N == 0) if data.task == "tampered" else np.arange(len(label_N))
+def kinds(
+    label_N: npt.NDArray[np.int64], method_N: npt.NDArray[np.str_], data: Data
+) -> npt.NDArray[np.int64]:
+    """What a batch is to hold as much of: 0 real, 1 and more fakes.
+
+    Args:
+        label_N: 0 real or 1 fake.
+        method_N: what made the fakes.
+        data: `balance`; but for `method` all fakes are of one kind.
+
+    >>> kinds(np.array([0, 1, 1]), np.array(["", "b", "a"]), Data(balance="method"))
+    array([0, 2, 1])
+    """
+    if data.balance != "method":
+        return label_N
+    kind_N = np.zeros_like(label_N)
+    is_fake_N = label_N == 1
+    kind_N[is_fake_N] = 1 + np.unique(method_N[is_fake_N], return_inverse=True)[1]
+    return kind_N
+
+
+def _taken(kind_N: npt.NDArray[np.int64], data: Data) -> _Index:
+    return np.flatnonzero(kind_N == 0) if data.task == "tampered" else np.arange(len(kind_N))
 
 
 def _cycled(taken: _Index, count: int, seed: int, epoch: int, name: str) -> _Index:

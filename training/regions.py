@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from facekit.au_masks import ELLIPSE_AU, MASK_AUS
-from training.constants import constant
+from training.constants import constant, indices
 from training.draws import Draws
 
 INSIDE: Final = tuple(au for au in MASK_AUS if au not in (1, 2))
@@ -40,7 +40,7 @@ def drawn(draws: Draws, most: int) -> torch.Tensor:
     share_NA = share_NA[:, 1:]
     rank_NA = (share_NA[:, None] < share_NA[..., None]).sum(-1)
     is_out_NA = functional.pad(rank_NA < count_N1, (0, 1))  # the last stands for 1 and 2
-    return is_out_NA[:, list(_OF)]
+    return is_out_NA[:, indices(_OF, is_out_NA)]
 
 
 def coverage(

@@ -54,14 +54,16 @@ def _source(key: str, original: str) -> str:
 
     >>> _source("ffpp/Deepfakes/c23/035_036", "ffpp/youtube/c23/035")
     'ffpp/youtube/c23/036'
+    >>> _source("035_036", "035")
+    '036'
     >>> _source("dfdc/abc", "dfdc/xyz")
     ''
     """
-    folder, _, target = original.rpartition("/")
+    folder, slash, target = original.rpartition("/")
     stem = key.rpartition("/")[2]
     if not stem.startswith(f"{target}_"):
         return ""
-    return f"{folder}/{stem[len(target) + 1 :]}"
+    return f"{folder}{slash}{stem[len(target) + 1 :]}"
 
 
 _Node = tuple[str, str]

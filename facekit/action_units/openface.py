@@ -1,5 +1,6 @@
 """OpenFace's own action units from our own boxes and points, without OpenFace."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ from facekit.openface.person import Person
 from facekit.openface.predictors import INTENSITY_NAMES, LinearModels, intensities
 from facekit.openface_files import AU_NAMES
 from facekit.weights import ModelFile
+
+log = logging.getLogger(__name__)
 
 BATCH: Final = 32
 """Faces described at once."""
@@ -90,6 +93,12 @@ class OpenFaceActionUnits:
         """
         self._landmarker, self._table = tuple(landmarker), table
         self._start()
+        if landmarker and self._correction is None:
+            log.warning(
+                "points of %s are taken as they are: no correction is known that would make them "
+                "OpenFace's, so labels agree less with its own",
+                ", ".join(one.name for one in landmarker),
+            )
 
     @property
     def consecutive(self) -> bool:

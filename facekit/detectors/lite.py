@@ -92,7 +92,7 @@ class LiteDetector:
                 for box in found.box_xyxy
             ]
         )
-        logit_N = _logit(found.score) * self._trust + self._second(crop_NHWC)[:, 0]
+        logit_N = logit(found.score) * self._trust + self._second(crop_NHWC)[:, 0]
         score = np.asarray(1 / (1 + np.exp(-logit_N)), np.float32)
         kept = score >= self.min_score
         return detections(found.box_xyxy[kept], score[kept], found.keypoints_xy[kept])
@@ -128,6 +128,19 @@ def second_crop(image_HWC: RgbImage, box_xyxy: Float32Array) -> RgbImage:
         (48, 48, 3) uint8 RGB.
     """
     return crops.cut(image_HWC, crops.square_affine(box_xyxy, CROP_MARGIN, CROP_PX), CROP_PX)
+
+
+def logit(score: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """What the sigmoid gives a score for, finite for 0 and 1 too.
+
+    Args:
+        score: 0..1, any shape.
+
+    >>> logit(np.array([0.0, 0.5, 1.0])).round(1).tolist()
+    [-13.8, 0.0, 13.8]
+    """
+    within = np.clip(score, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(within / (1 - within)))
 
 
 def _on_cuda(path: Path, device: "torch.device") -> tuple[Network, Network | None, float]:
@@ -166,8 +179,3 @@ def _thinned(box_xyxy: Float32Array, score: Float32Array) -> npt.NDArray[np.intp
     box_xywh = np.hstack([box_xyxy[:, :2], box_xyxy[:, 2:] - box_xyxy[:, :2]])
     kept = cv2.dnn.NMSBoxes(box_xywh.tolist(), score.tolist(), 0.0, _OVERLAP)
     return np.asarray(kept, np.intp).reshape(-1)
-
-
-def _logit(score: Any) -> Any:
-    within = np.clip(score, 1e-6, 1 - 1e-6)
-    return np.log(within / (1 - within))

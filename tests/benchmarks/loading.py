@@ -99,7 +99,7 @@ def main() -> None:
         taken["plain read"] = spent(
             lambda: read_plainly(folder / "crops.raw", device), device, asked.runs
         )
-        data = Data(task="labelled", balance=False)
+        data = Data(task="labelled", balance="none")
         for tier in ("device", "pinned", "disk"):
             with open_source(table, device, tier) as source:
                 batches = Batches(table, source, batch=BATCH, data=data, seed=0)

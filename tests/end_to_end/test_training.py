@@ -28,7 +28,6 @@ BLOCKED = {
     "av": "av",
     "face-alignment": "face_alignment",
     "insightface": "insightface",
-    "onnx": "onnx",
     "onnxruntime": "onnxruntime",
     "opencv-python": "cv2",
     "psutil": "psutil",

@@ -166,6 +166,18 @@ def test_several_people_keep_their_numbers():
     assert [tracker.frames_seen(person) for person in (0, 1)] == [9, 9]
 
 
+@pytest.mark.parametrize("behind", [0, 1])
+def test_who_goes_behind_another_does_not_take_their_number(behind):
+    """Where one has gone, points lead to the other: it must stay the one that it was."""
+    before, left = (50, 30), 80
+    places = [[before, (left - 5 * i, 30)][:: -1 if behind == 0 else 1] for i in range(6)]
+    scene = Scene([*places, *still(6, before)])
+    faces, _ = run(scene)
+    assert {face.track_id for some in faces[:6] for face in some} == {0, 1}
+    assert [[face.track_id for face in some] for some in faces[6:]] == [[1 - behind]] * 6
+    assert scene.asked[:2] == [0, 4]
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [

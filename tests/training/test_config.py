@@ -86,6 +86,8 @@ def test_what_cannot_be_is_refused(assignment: str, message: str) -> None:
     [
         (["model.specific=false", "model.agnostic=false"], "cannot both be off"),
         (["model.agnostic=false", "model.tokens=vit"], "model.tokens = vit needs model.agnostic"),
+        (["loss.cls=0", "data.task=labelled"], "loss.cls = 0 leaves nothing that learns"),
+        (["loss.cls=0", "loss.token=0"], "loss.cls = 0 leaves nothing that learns"),
     ],
 )
 def test_what_cannot_go_together_is_refused(assignments: list[str], message: str) -> None:

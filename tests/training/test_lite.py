@@ -1,6 +1,8 @@
 import json
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -32,3 +34,33 @@ def test_a_folder_without_data_ends_in_one_line(tmp_path, role):
     assert ran.returncode == BadInput.exit_code
     assert ran.stderr.startswith("training.lite: ")
     assert len(ran.stderr.splitlines()) == 1
+
+
+def test_one_that_fails_ends_the_other_at_once(tmp_path, monkeypatch):
+    """What both would have taken hours for is not to be learnt of when the other has ended."""
+
+    def train(role, data, out, seed, device):
+        if role == "landmarker":
+            (out / "pid").write_text(str(os.getpid()))
+            threading.Event().wait(60)  # hours
+            (out / "ended").touch()
+            return {}
+        while not (out / "pid").is_file():
+            pass
+        raise BadInput("no photographs")
+
+    def is_running(pid):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    monkeypatch.setattr(lite, "_train", train)
+    with pytest.raises(BadInput, match="no photographs"):
+        lite.train(tmp_path, tmp_path, roles=("detector", "landmarker"))
+    pid = int((tmp_path / "pid").read_text())
+    while is_running(pid):
+        pass
+    assert not (tmp_path / "ended").exists()
+    assert not (tmp_path / "scores.json").exists()

@@ -75,6 +75,11 @@ def test_looks_are_weighed_by_what_they_know():
     assert abs(spread) < np.ptp(logits)
 
 
+def test_a_first_look_that_is_quite_sure_can_be_weighed():
+    _, trust = weighed(SecondLookNetwork().eval(), candidates(20, score=1.0))
+    assert np.isfinite(trust)
+
+
 @pytest.mark.parametrize("second", [None, SecondLookNetwork()])
 def test_the_first_look_comes_back_from_a_file_with_a_second_and_without(second, tmp_path):
     path = tmp_path / "lite_detector.safetensors"

@@ -3,11 +3,11 @@ import pytest
 
 from facekit.errors import BadInput
 from training.options import Data
-from training.order import BLOCK, WINDOW, epoch_order, positions, steps_per_epoch
+from training.order import BLOCK, WINDOW, epoch_order, kinds, positions, steps_per_epoch
 
 TAMPERED = Data(task="tampered")
 LABELLED = Data(task="labelled")
-UNBALANCED = Data(task="labelled", balance=False)
+UNBALANCED = Data(task="labelled", balance="none")
 
 
 def labels(real, fake):
@@ -91,6 +91,26 @@ def test_balanced_batches_go_round_the_rarer_kind_in_fresh_orders():
     for lap in laps:
         assert sorted(lap.tolist()) == np.flatnonzero(label_N == 0).tolist()
     assert len({tuple(lap) for lap in laps.tolist()}) == 4
+
+
+def test_batches_balanced_by_method_take_as_many_of_each():
+    by_method = Data(task="labelled", balance="method")
+    label_N = labels(12, 48)
+    method_N = np.array(["", *["Deepfakes"] * 30, *["FaceSwap"] * 3, *["Face2Face"] * 15])
+    method_N = method_N[np.cumsum(label_N) * label_N]
+    kind_N = kinds(label_N, method_N, by_method)
+    assert {*zip(method_N.tolist(), kind_N.tolist(), strict=True)} == {
+        ("", 0),
+        ("Deepfakes", 1),
+        ("Face2Face", 2),
+        ("FaceSwap", 3),
+    }
+    order_SB = epoch_order(kind_N, 12, by_method, seed=0, epoch=0)
+    assert order_SB.shape == (8, 12)
+    assert (np.sort(kind_N[order_SB]) == [0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 3]).all()
+    # Of the most frequent method no face comes twice.
+    assert len(set(order_SB[kind_N[order_SB] == 1].tolist())) == 16
+    assert (kinds(label_N, method_N, LABELLED) == label_N).all()
 
 
 def test_unbalanced_batches_take_what_comes():

@@ -1,11 +1,15 @@
 import math
+import runpy
+from pathlib import Path
 
 import pytest
 import synthetic_faces
+import torch
 import trained_runs
 
 from facekit.errors import BadInput
-from training.config import Config
+from training.config import Config, read_config
+from training.models import build
 from training.options import Data, Tampering, Training
 from training.paper_tables import METHODS, TABLES, Measured, measure
 
@@ -31,6 +35,15 @@ def test_every_row_is_a_config_of_its_own(number):
     assert len({variant.name for variant in TABLES[number].variants}) == len(configs)
     if number not in ("1", "s2"):
         assert Config().as_json() in configs
+
+
+def test_every_row_is_a_network_in_the_examples_demo():
+    example = Path(__file__).parents[2] / "examples" / "paper_tables.py"
+    base = read_config(None, runpy.run_path(str(example))["DEMO"])
+    rows = [row.over(base) for table in TABLES.values() for row in table.variants]
+    for model, tokens in dict.fromkeys((row.model, row.learns_tokens) for row in rows):
+        with torch.device("meta"):
+            build(model, tokens=tokens, fresh=False)
 
 
 def test_rows_keep_what_they_do_not_change():

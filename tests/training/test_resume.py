@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from synthetic_faces import make_shards
 from tiny_runs import losses, start, tiny
 
-from facekit.errors import Interrupted
+from facekit.errors import BadInput, BadWeights, Interrupted
 from training import checkpoint, log
 from training.loop import resume, train
 
@@ -68,6 +68,32 @@ def test_other_weights_are_told_apart(shards, tmp_path):
     assert not same(tmp_path / "0", tmp_path / "1")
 
 
+def test_a_start_goes_on_from_the_network_of_another_run(shards, tmp_path):
+    """Of the tampered run the tokens' classifier is left; nothing else of it is new."""
+    train([shards], tmp_path / "tampered", config=tiny(EPOCHS), device="cpu", steps=2)
+    sets = ("data.task=labelled", f"training.start={tmp_path / 'tampered'}", "training.rate=1e-9")
+    train([shards], tmp_path / "labelled", config=tiny(EPOCHS, *sets), device="cpu", steps=1)
+    (before, _), (after, _) = (weights(tmp_path / run)[1] for run in ("tampered", "labelled"))
+    assert before.keys() - after.keys() >= {"fc_s.weight", "fc_s.bias"}
+    counted = ("running_mean", "running_var", "num_batches_tracked")
+    for name in [name for name in after if not name.endswith(counted)]:
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("where", "sets", "error", "told"),
+    [
+        ("nothing", (), BadInput, "holds no snapshot"),
+        ("whole", ("model.token_width=16",), BadWeights, "holds another network: its "),
+    ],
+)
+def test_what_cannot_be_started_from(where, sets, error, told, shards, tmp_path):
+    train([shards], tmp_path / "whole", config=tiny(EPOCHS), device="cpu", steps=1)
+    config = tiny(EPOCHS, *sets, f"training.start={tmp_path / where}")
+    with pytest.raises(error, match=told):
+        train([shards], tmp_path / "new", config=config, device="cpu")
+
+
 def test_killed_and_resumed_is_the_same_run(shards, tmp_path):
     train([shards], tmp_path / "whole", config=tiny(EPOCHS), device="cpu")
     with start(shards, tmp_path / "killed", STEPS, EPOCHS, SNAPSHOT_MINUTES="0") as killed:
@@ -85,13 +111,18 @@ def test_killed_and_resumed_is_the_same_run(shards, tmp_path):
 def test_a_signal_leaves_a_snapshot_and_the_command_that_resumes(number, shards, tmp_path):
     out = tmp_path / "a run"
     before = signal.getsignal(number)
+
+    def at_first(line):
+        if line.step == 1:
+            os.kill(os.getpid(), number)
+
     with pytest.raises(Interrupted) as stopped:
         train(
             [shards],
             out,
             config=tiny(EPOCHS, "data.task=labelled"),
             device="cpu",
-            tell=lambda line: os.kill(os.getpid(), number),
+            tell=at_first,
         )
     assert stopped.value.signal_number == number
     assert str(stopped.value) == (

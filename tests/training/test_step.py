@@ -4,8 +4,9 @@ import pytest
 import torch
 from synthetic_faces import make_shards
 from tiny_runs import tiny
+from torch.overrides import TorchFunctionMode
 
-from training import step
+from training import framing, step
 from training.data import open_source, open_table
 from training.models import build
 
@@ -92,3 +93,39 @@ def test_every_parameter_learns(precision, channels_last, shards):
     assert all(loss.dtype == torch.float32 and loss.isfinite() for loss in found)
     found.total.backward()
     assert [name for name, x in network.named_parameters() if x.grad is None] == []
+
+
+class _Waits(TorchFunctionMode):
+    """Collects what would send numbers from the host, for which a GPU is waited for."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is torch.Tensor.__getitem__ and args[0].is_meta:
+            keys = args[1] if isinstance(args[1], tuple) else (args[1],)
+            self.found += [key for key in keys if isinstance(key, list)]
+        makes = func in (torch.tensor, torch.as_tensor) and kwargs.get("device") is not None
+        if func is torch.Tensor.new_tensor or (
+            makes and torch.device(kwargs["device"]).type == "meta"
+        ):
+            self.found.append(args)
+        return func(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [[], ["tampering.recipe=sbi"], ["tampering.face_mask=extended"], ["data.task=labelled"]],
+)
+def test_a_batch_is_prepared_without_a_number_from_the_host(sets, shards, monkeypatch):
+    network, faces, config = ready(shards, *sets)
+    monkeypatch.setattr(framing, "_warn_once", lambda *of_the_first_batch: None)
+    # Whatever looks at a number, such as `item`, fails on the meta device by itself.
+    told = {one.name: getattr(faces, one.name).to("meta") for one in dataclasses.fields(faces)}
+    faces = type(faces)(**told)
+    step.prepare(network, faces, config, epoch=0, step=0)
+    with _Waits() as waits:
+        step.prepare(network, faces, config, epoch=0, step=1)
+    assert waits.found == []

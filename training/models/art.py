@@ -201,7 +201,7 @@ class TransformerBlock(nn.Module):
     def forward(self, token_NSD: Tensor) -> Tensor:
         """The shape stays."""
         parts = self.query_key_value(token_NSD)
-        parts = parts.reshape(*token_NSD.shape[:2], 3, self.heads, -1)
+        parts = parts.unflatten(2, (3, self.heads, token_NSD.shape[2] // self.heads))
         query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
         seen = functional.scaled_dot_product_attention(query, key, value)
         token_NSD = self.norm_attention(token_NSD + self.merge(seen.transpose(1, 2).flatten(2)))

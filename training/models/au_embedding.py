@@ -63,7 +63,7 @@ def tap_sum(
         weighted_NKTL = (weighted_NKHW[:, :, None] * window_THW).flatten(3)
         features_NLC = features_NCHW.float().flatten(2).transpose(1, 2)
         mean_NPC = weighted_NKTL.flatten(1, 2) @ features_NLC
-        mean_NKTC = mean_NPC.reshape(len(mean_NPC), units, 9, mean_NPC.shape[-1])
+        mean_NKTC = mean_NPC.reshape(-1, units, 9, mean_NPC.shape[-1])
     kernel_DTC = weight_DC33.permute(0, 2, 3, 1).flatten(1)
     return functional.linear(mean_NKTC.flatten(2), kernel_DTC).float() + bias_D.float()
 

@@ -156,6 +156,16 @@ def test_the_engine_names_the_table_that_it_uses(invented, tmp_path):
     assert [one.name for one in engine.models] == ["AU_predictors"]
 
 
+def test_points_that_stay_as_they_are_are_told_of(invented, tmp_path, caplog):
+    corrections.write(tmp_path / "mine.safetensors", {"a" * 64: constant([3.0, 0.0])})
+    engine = OpenFaceActionUnits(str(invented), device="cpu")
+    for sha256, told in (("", 0), ("a" * 64, 0), ("b" * 64, 1)):
+        models = [ModelFile(name="a_landmarker", path=tmp_path, sha256=sha256)] if sha256 else []
+        caplog.clear()
+        engine.points_come_from(models, table=tmp_path / "mine.safetensors")
+        assert caplog.text.count("points of a_landmarker are taken as they are") == told
+
+
 def test_the_shipped_table_is_for_the_embedded_landmarker():
     known = corrections.read(corrections.TABLE)
     (mine,) = landmarkers.load("lite", device="cpu").models
@@ -164,4 +174,4 @@ def test_the_shipped_table_is_for_the_embedded_landmarker():
     named = {
         weights.KNOWN[name].sha256 for name in ("lite_landmarker", "mobilefacenet_68", "pfld_68")
     }
-    assert set(known) <= named
+    assert set(known) == named

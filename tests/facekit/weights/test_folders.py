@@ -145,6 +145,19 @@ def test_fetch_replaces_a_damaged_folder_of_its_own(home, of_files, upstream):
     assert left_in_cache(home) == ["a.dat", "a.dat", "main.txt"]
 
 
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_what_is_no_folder_stays(home, of_files, upstream, kind):
+    place = home / "cache/weights/a_model"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    mine = home / "mine"
+    lay(mine, {"main.txt": b"mine"})
+    place.symlink_to(mine) if kind == "link" else place.write_bytes(b"mine")
+    with pytest.raises(BadWeights, match="a_model is no folder: move it away"):
+        weights.fetch("a_model", accept_licence=True)
+    assert place.is_symlink() or place.read_bytes() == b"mine"
+    assert (mine / "main.txt").read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize(
     ("arguments", "typed", "code"),
     [((), "n\n", 1), ((), "y\n", 0), (("--accept-licence",), "", 0)],
