@@ -220,6 +220,11 @@ class Snapshot:
         """
         fill(model, self.require(MODEL), f"the {self.state.config.model.name} of its {STATE}")
 
+    @property
+    def run(self) -> Path:
+        """The folder of its run."""
+        return self.path.parent.parent
+
     def start(self, model: nn.Module) -> None:
         """Give a new network these weights; what only the old one has, such as `fc_s`, is left.
 

@@ -10,7 +10,7 @@ from training.source import Source
 from training.table import Table, open_table, read_table
 from training.tiers import open_source
 
-__all__ = ["Batches", "Source", "open_source", "open_table", "read_table"]
+__all__ = ["Batches", "Source", "Table", "open_source", "open_table", "read_table"]
 
 
 class Batches:

@@ -10,8 +10,9 @@ import numpy as np
 
 from facekit.errors import BadInput
 from facekit.options import require
-from training import checkpoint, fingerprint, protocols, test_part
+from training import checkpoint, fingerprint, held_back, protocols
 from training.checkpoint import Loaded, Which
+from training.held_back import Part, Split
 from training.localisation import Localisation, Masks, localise
 from training.metrics import METRICS
 from training.perturbations import Perturbation, suite
@@ -19,7 +20,6 @@ from training.protocols import ALL, FRAMES, Comparison, Protocol
 from training.ranks import joined
 from training.scoring import score_faces
 from training.table import Table, read_table
-from training.test_part import Part, Split
 from training.tiers import open_source
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def evaluate(
 
     Nothing is chosen by what is found: the snapshot is the one that was best in validation (or the
     last), the threshold of ACC is 0.5. By default only videos are used whose people the run has
-    neither learnt from nor been chosen by (`training.test_part`).
+    neither learnt from nor been chosen by (`training.held_back`).
 
     Args:
         run: folder of a run, or of one of its snapshots.
@@ -147,7 +147,7 @@ def evaluate(
         out: folder for results.json, scores.parquet, tables and report.html; None writes nothing.
         protocol: video: the mean over frames of the largest score on each; frame: each frame by
             itself.
-        split: auto, or train, val, test or all; see `training.test_part.choose`.
+        split: auto, or train, val, test or all; see `training.held_back.choose`.
         which: best or last snapshot.
         frames: of each video, evenly spaced.
         perturb: none, all, or names by comma; see `training.perturbations`.
@@ -193,7 +193,7 @@ def evaluate(
         require_writable(Path(out))
     tables, unlabelled = _tables(folders)
     videos = _joined(tables)
-    part = test_part.choose(videos, _known(Path(run), split), split)
+    part = held_back.choose(videos, _known(Path(run), split), split)
     tables = list(_narrowed(tables, part, frames))
     videos = videos[part.kept_V].reset_index(drop=True)
     if not sum(map(len, tables)):
@@ -267,11 +267,11 @@ def _joined(tables: Sequence[Table]) -> "pd.DataFrame":
 def _known(run: Path, split: Split) -> "pd.DataFrame":
     """What each video of the run was for. With all, a run that does not tell is taken too."""
     folder = run.parent.parent if (run / checkpoint.STATE).exists() else run
-    if split == "all" and not (folder / test_part.NAME).exists():
+    if split == "all" and not (folder / held_back.NAME).exists():
         import pandas as pd
 
-        return pd.DataFrame(columns=list(test_part.COLUMNS))
-    return test_part.read(folder)
+        return pd.DataFrame(columns=list(held_back.COLUMNS))
+    return held_back.read(folder)
 
 
 def _narrowed(tables: Sequence[Table], part: Part, frames: int) -> Iterator[Table]:

@@ -19,7 +19,7 @@ from facekit.errors import BadInput, MissingDevice
 from facekit.shards import publishing
 from training.evaluation_figures import draw
 from training.evaluation_report import render
-from training.metrics import METRICS, plain
+from training.metrics import METRICS, THRESHOLD, plain
 from training.protocols import Comparison
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def as_json(found: "Evaluation") -> dict[str, Any]:
             "split": asked.split,
             "videos_used": dict(found.part.told),
             "videos_of_people_seen": found.part.seen,
-            "threshold": 0.5,
+            "threshold": THRESHOLD,
             "bootstrap": asked.bootstrap,
         },
         "metrics": dict(METRICS),

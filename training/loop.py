@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from facekit.errors import BadInput, Interrupted
-from training import checkpoint, fingerprint, run_folder, test_part
+from training import checkpoint, fingerprint, held_back, run_folder
 from training import log as logs
 from training.checkpoint import Snapshot, State
 from training.config import Config
-from training.data import Batches, open_source, open_table
+from training.data import Batches, Table, open_source, open_table
 from training.faces import Faces
 from training.learner import NAMES, Learner
 from training.pace import Pace, peak_flops
@@ -160,8 +160,8 @@ class _Run:
         table = open_table(paths, data, training.seed)
         self.data = fingerprint.of(paths)
         self._require_same_run(snapshot)
-        if ranks.is_first:
-            test_part.write(folder, table.videos)
+        if snapshot is None:
+            self._remember(table)
         learnt = table.subset("train").frames(data.frames)
         source = stack.enter_context(open_source(learnt, ranks.device, tier, sharing=ranks.here))
         self.batches = Batches(learnt, source, batch=training.batch, data=data, seed=training.seed)
@@ -188,6 +188,15 @@ class _Run:
                 folder / run_folder.LOG, after_step=self.step, tell=tell, tensorboard=tensorboard
             )
             self.log = stack.enter_context(opened)
+
+    def _remember(self, table: Table) -> None:
+        """Which videos the run must not be tested on, those of the run it starts from included."""
+        videos, start = table.videos, self.config.training.start
+        if start:
+            begun = checkpoint.find(Path(start).expanduser(), "last")
+            videos = held_back.with_those_before(videos, held_back.read(begun.run))
+        if self.ranks.is_first:
+            held_back.write(self.folder, videos)
 
     def _require_same_run(self, snapshot: Snapshot | None) -> None:
         if snapshot is None:

@@ -177,7 +177,8 @@ class Model:
     """The AU-specific branch; without it: w/o SPB."""
 
     agnostic: bool = True
-    """The AU-agnostic branch; without it: w/o AGB."""
+    """The AU-agnostic branch; without it: w/o AGB, which learns only with `integration` norm: what
+    the other branch passes on is a few hundredths of what comes in, three times over."""
 
     embedding: Literal["tap_sum", "literal"] = "tap_sum"
     """How GAP(Conv(F*M + F)) is computed: as a sum over the nine taps, or as written."""

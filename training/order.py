@@ -73,7 +73,7 @@ def epoch_order(
     Returns:
         (S, B) int64, indices into `kind_N`. What is left over after the last whole step is not
         seen in this epoch. Balanced, the first half of each row is real and the second is fake,
-        of each kind in turn: what is rarer goes round as often as needed, in another order each
+        as many of each kind: what is rarer goes round as often as needed, in another order each
         time.
 
     Raises:
@@ -92,8 +92,11 @@ def epoch_order(
             ],
             axis=1,
         )
-        halves = reals, fakes_EK.reshape(-1)[: steps * half]
-        return np.concatenate([one.reshape(steps, half) for one in halves], axis=1)
+        fakes_SH = fakes_EK.reshape(-1)[: steps * half].reshape(steps, half)
+        # Ranks take every so many-th face: in turn, a rank could meet one kind alone.
+        places_SH = _drawn(steps * half, seed, epoch, "places of fakes").reshape(steps, half)
+        fakes_SH = np.take_along_axis(fakes_SH, np.argsort(places_SH, axis=1), axis=1)
+        return np.concatenate([reals.reshape(steps, half), fakes_SH], axis=1)
     taken = _taken(kind_N, data)
     a_step = batch // 2 if data.task == "tampered" else batch
     order = taken[positions(len(taken), seed, epoch)]

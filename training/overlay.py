@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit import crops, video
-from training.prediction import THRESHOLD, ScoredFace, ScoredFrame
+from training.metrics import THRESHOLD
+from training.prediction import ScoredFace, ScoredFrame
 from training.video_writer import writing
 
 _Image = npt.NDArray[np.uint8]

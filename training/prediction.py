@@ -16,12 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from facekit import schema
+from training.metrics import THRESHOLD
 
 FORMAT: Final = 1
 """Version of the JSON schema."""
-
-THRESHOLD: Final = 0.5
-"""A video is called fake from this score on."""
 
 PEOPLE_SHOWN: Final = 4
 """Of a video, in its one line."""

@@ -86,7 +86,7 @@ class Source(AbstractContextManager["Source"]):
         raise NotImplementedError
 
     def _faces(self, image_NHWC: torch.Tensor, index_N: torch.Tensor) -> Faces:
-        index_N = index_N.to(self.device)
+        index_N = sent(index_N, self.device)
         beside = {name: each[index_N] for name, each in self._beside.items()}
         return Faces(image_NHWC=image_NHWC, sample_N=index_N, **beside)
 
@@ -116,7 +116,7 @@ class DeviceSource(Source):
         load(self._reader, self._image_NHWC)
 
     def _images(self, index_N: torch.Tensor) -> torch.Tensor:
-        return self._image_NHWC[index_N.to(self.device)]
+        return self._image_NHWC[sent(index_N, self.device)]
 
 
 def crop_bytes(table: Table) -> int:
@@ -163,3 +163,10 @@ def load(reader: Reader, image_NHWC: torch.Tensor) -> None:
         number, staged = staging.empty((len(sample_N), *image_NHWC.shape[1:]))
         reader.fill(sample_N, {"image": staged.numpy()})
         image_NHWC[start : start + rows] = staging.send(number, staged)
+
+
+def sent(index_N: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Indices on the device, without waiting for it."""
+    if device.type == "cuda" and not index_N.is_cuda:
+        index_N = index_N.pin_memory()
+    return index_N.to(device, non_blocking=True)

@@ -5,9 +5,11 @@ fakes), C channel, K action unit, T token, H row, W column.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from facekit.au_masks import render_torch
@@ -19,6 +21,9 @@ from training.losses import Losses, losses
 from training.mixing import Mix
 from training.models import AUNet, TokenCNN
 from training.tampering import published, tamper, token_labels
+
+_LOOKS_A_SIDE: Final = 4
+"""The AU masks of a token are the mean of so many by so many places of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +67,11 @@ def prepare(model: nn.Module, faces: Faces, config: Config, *, epoch: int, step:
     grid_hw = _grid_hw(model, size_px)
     draws = Draws(config.training.seed, epoch, faces.sample_N)
     framed = frame(faces, size_px, draws=draws, data=config.data)
-    attention_NKHW = render_torch(framed.ellipses_NE5, size_px=size_px, side_px=grid_hw[0])
+    # One look a token would miss small units: at 112 px AU24 and AU25 on every other face.
+    fine_NKHW = render_torch(
+        framed.ellipses_NE5, size_px=size_px, side_px=_LOOKS_A_SIDE * grid_hw[0]
+    )
+    attention_NKHW = functional.avg_pool2d(fine_NKHW, _LOOKS_A_SIDE)
     if config.data.task == "labelled":
         image_NCHW = framed.image_NCHW
         return Batch(
@@ -80,7 +89,7 @@ def prepare(model: nn.Module, faces: Faces, config: Config, *, epoch: int, step:
         label_N=torch.cat((label_B, label_B + 1)),
         token_label_NT=torch.cat((torch.zeros_like(forged_BT), forged_BT)),
         attention_NKHW=attention_NKHW.repeat(2, 1, 1, 1),
-        mix=_mix(tampered.mask_N1HW, draws, config, step),
+        mix=_mix(tampered.token_mask_N1HW, draws, config, step),
     )
 
 

@@ -10,7 +10,7 @@ import synthetic_shards
 import trained_runs
 
 from facekit.errors import BadInput, BadWeights
-from training import evaluation_files, metrics, test_part
+from training import evaluation_files, held_back, metrics
 from training.evaluate import CLEAN, evaluate
 from training.table import open_table
 
@@ -26,7 +26,7 @@ def shards(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, shards):
     folder = trained_runs.write_run(tmp_path_factory.mktemp("evaluate") / "run")
-    test_part.write(folder, open_table([shards], trained_runs.config().data, 0).videos)
+    held_back.write(folder, open_table([shards], trained_runs.config().data, 0).videos)
     return folder
 
 

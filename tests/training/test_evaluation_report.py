@@ -12,9 +12,9 @@ import trained_runs
 from training import evaluation_figures, evaluation_report, protocols
 from training.checkpoint import Loaded
 from training.evaluate import CLEAN, Asked, Evaluation, Perturbed
+from training.held_back import Part
 from training.localisation import Localisation
 from training.perturbations import suite
-from training.test_part import Part
 
 METHODS = ("Deepfakes", "FaceSwap")
 

@@ -86,6 +86,38 @@ def read(run: Path) -> "pd.DataFrame":
         raise BadInput(f"{path} cannot be read: {error}") from error
 
 
+def with_those_before(videos: "pd.DataFrame", known: "pd.DataFrame") -> "pd.DataFrame":
+    """The videos of a run that starts from another's network, and those that this one has seen.
+
+    Args:
+        videos: `training.table.Table.videos`.
+        known: `read` of the run it starts from.
+
+    Returns:
+        With `COLUMNS`: the videos, then those that only the other run has; what is not used here
+        stays what its people were there.
+
+    Raises:
+        BadInput: people who validate or test here have been learnt from there, or those who test
+            here have validated.
+    """
+    import pandas as pd
+
+    role_V, was_V = videos["role"].to_numpy(object), _roles(videos, known)
+    is_seen_V = (role_V == "test") & np.isin(was_V, ("train", "val"))
+    is_seen_V |= (role_V == "val") & (was_V == "train")
+    if is_seen_V.any():
+        first = int(np.flatnonzero(is_seen_V)[0])
+        raise BadInput(
+            f"training.start: {is_seen_V.sum()} videos that judge this run are of people whom the "
+            f"other run was given, such as {videos['key'].iloc[first]}, {role_V[first]} here and "
+            f"{was_V[first]} there; take the same data.split, folds, fold and training.seed"
+        )
+    mine = videos.assign(role=np.where(role_V == "", was_V, role_V))[list(COLUMNS)]
+    others = known[~known["key"].isin(mine["key"])]
+    return pd.concat([mine, others], ignore_index=True)
+
+
 def choose(videos: "pd.DataFrame", known: "pd.DataFrame", split: Split = "auto") -> Part:
     """Choose what to test on.
 
