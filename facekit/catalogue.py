@@ -72,8 +72,8 @@ KNOWN: Final[Mapping[str, Known]] = {
     "lite_detector": Known(
         file="lite_detector.safetensors",
         licence=_EMBEDDED,
-        sha256="2595a92ac925ced3ff937ee7a68755487c7644cb69cc31a3c82ab71ff3705f4a",
-        size_bytes=965_622,
+        sha256="6e584d2163e1590fe172b26a65a7c463ff4e29282f7e3efa7ebc91f34aa811a6",
+        size_bytes=998_690,
         note=_REINSTALL,
         embedded=True,
     ),
