@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 LANDMARKERS: Final = ("lite", "mobilefacenet", "pfld")
 """Those whose model files are at hand; `fan` has no table, and its points are taken as they are."""
 
-RIDGE: Final = 0.3
-"""What draws the weights of features to 0, a frame. Of 0.03, 0.1 and 0.3 the best
-on people held back."""
+RIDGE: Final = 1.0
+"""What draws the weights of features to 0, a frame. Of 0.1, 0.3, 1, 3 and 10 the best for the
+labels of people held back."""
 
 _AT_ONCE: Final = 256
 

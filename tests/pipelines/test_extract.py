@@ -228,7 +228,8 @@ def test_without_images_the_shards_are_small_and_sound(clips, tmp_path, options)
 def test_long_videos_are_measured_in_blocks_with_the_same_result(clips, tmp_path, options):
     """More frames than one block holds; the pixels are those of the frames themselves."""
     make_faces(tmp_path / "long.mp4", frames=150, seed=3)
-    extract(tmp_path / "long.mp4", tmp_path / "all", **{**options, "frames": "all"})
+    every_frame = {**options, "frames": "all", "detect_every": 1}
+    extract(tmp_path / "long.mp4", tmp_path / "all", **every_frame)
     extract(tmp_path / "long.mp4", tmp_path / "some", **{**options, "frames": "every:50"})
     with (
         facekit.open_shards(tmp_path / "all") as whole,
