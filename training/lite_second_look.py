@@ -20,6 +20,7 @@ from torch.optim import swa_utils
 from facekit import detectors, devices, lite_blocks, weights
 from facekit.detectors.lite import MIN_SCORE, LiteDetector, logit
 from facekit.detectors.lite_network import SecondLookNetwork
+from facekit.errors import BadInput
 from training import lite_candidates, lite_detector
 from training.lite_candidates import Candidate
 from training.lite_detector_file import first_look, write
@@ -141,6 +142,9 @@ def fitted(
 
     Returns:
         The running mean of the network over the steps, without norm and points, on the CPU.
+
+    Raises:
+        BadInput: there are no faces, or nothing else.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -152,6 +156,11 @@ def fitted(
     )
     mean = swa_utils.AveragedModel(network, avg_fn=_remembering, use_buffers=True)
     sides = [[c for c in candidates if (c.points_xy is None) == none] for none in (False, True)]
+    if not all(sides):
+        raise BadInput(
+            f"the first look gave {len(sides[0])} faces and {len(sides[1])} others to learn from; "
+            "more scenes are needed"
+        )
     faces, others = round(FACES * BATCH), BATCH - round(FACES * BATCH)
     began_s, said = time.monotonic(), 0.0
     for step in range(steps):

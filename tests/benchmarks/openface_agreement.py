@@ -15,6 +15,7 @@ in one table; its mean is over the action units that OpenFace sees on at least 1
 """
 
 import argparse
+import dataclasses
 import os
 import tempfile
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def without_frame(face: Face) -> Face:
 
 
 def with_frame(face: Face, image_HWC: npt.NDArray[np.uint8]) -> Face:
-    return Face(**{**vars(face), "image_HWC": image_HWC})
+    return dataclasses.replace(face, image_HWC=image_HWC)
 
 
 def fitted_on(clip: Followed) -> openface_points.Clip:

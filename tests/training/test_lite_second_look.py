@@ -6,6 +6,7 @@ from safetensors.torch import load_file
 from facekit.detectors.lite import LiteDetector
 from facekit.detectors.lite_graph import CROP_PX
 from facekit.detectors.lite_network import SecondLookNetwork
+from facekit.errors import BadInput
 from training import lite_detector, lite_second_look
 from training.lite_candidates import KEPT_PX, Candidate
 from training.lite_detector_file import first_look, write
@@ -44,6 +45,14 @@ def test_it_learns(small):
     logits = look(network, candidates(20))
     assert logits[1::2].min() > logits[::2].max()
     assert network.points is None
+
+
+@pytest.mark.parametrize(
+    ("some", "told"), [(candidates(0), "0 faces and 0"), (candidates(1), "and 1")]
+)
+def test_one_kind_alone_teaches_nothing(some, told):
+    with pytest.raises(BadInput, match=f"{told} others to learn from"):
+        fitted(some, seed=0, steps=1, device=CPU)
 
 
 def test_the_same_seed_gives_the_same_network(small):
