@@ -37,6 +37,10 @@ RIDGE: Final = 1.0
 """What draws the weights of features to 0, a frame. Of 0.1, 0.3, 1, 3 and 10 the best for the
 labels of people held back."""
 
+ONLY_PROJECTED: Final = ("lite",)
+"""Those whose points are best taken as they are, and put on OpenFace's point model: on people held
+back a correction took labels of `lite` from 91.6 % agreement to 91.4 %."""
+
 _AT_ONCE: Final = 256
 
 
@@ -72,8 +76,9 @@ def train(data: Path, out: Path, *, frames: str = "16", names: Sequence[str] = L
     model = PointModel.of(points, torch.device("cpu"))
     made = {name: landmarkers.load(name) for name in names}
     keys = {name: _only_file(name, landmarker) for name, landmarker in made.items()}
-    clips = read(data, frames, made)
-    table = {keys[name]: fit(clips[name], model) for name in names}
+    clips = read(data, frames, {n: made[n] for n in names if n not in ONLY_PROJECTED})
+    table = {keys[name]: corrections.NOTHING for name in names}
+    table |= {keys[name]: fit(some, model) for name, some in clips.items()}
     corrections.write(out, table)
 
 

@@ -38,6 +38,10 @@ Weights = npt.NDArray[np.float16]
 """(F, 136): millimetres of x and y of each point in turn, for each unit of a feature."""
 
 
+NOTHING: Final[Weights] = np.zeros((FEATURES, 2 * POINTS), np.float16)
+"""Points stay where they are, and are only put on the point model."""
+
+
 class Correction:
     """Corrects the points of one landmarker.
 
@@ -50,6 +54,7 @@ class Correction:
 
     def __init__(self, weights: npt.NDArray[np.floating], model: PointModel) -> None:
         self._weights_FQ = torch.from_numpy(weights.astype(np.float64)).to(model.mean_3P)
+        self._moves = bool(weights.any())
         self._model = model
 
     def __call__(self, points_NP2: torch.Tensor) -> torch.Tensor:
@@ -62,6 +67,8 @@ class Correction:
             Likewise; those of a face do not depend on the faces beside it. Not finite where no
             face can have such points.
         """
+        if not self._moves:
+            return project(points_NP2, self._model)
         fitted = point_distribution.fit(points_NP2, self._model)
         features_NF = features(points_NP2, fitted, self._model)
         weights_NFQ = self._weights_FQ.expand(len(points_NP2), -1, -1)

@@ -38,7 +38,7 @@ SETS = {
     "labelled": ("data.task=labelled", "data.balance=method"),
 }
 EPOCHS = {"tampered": 40, "labelled": 16}
-EPOCHS_STARTED = {"tampered": 14, "labelled": 8}
+EPOCHS_STARTED = {"tampered": 14, "labelled": 6}
 RATE_STARTED = 2e-4
 
 

@@ -8,7 +8,7 @@ people of four fifths of the clips and judged on the rest, five times over, so t
 clip has not seen its people; the table that facekit ships is fitted on all. Rows of the first table
 say what each step is worth: points as the landmarker gives them; made those of a face of OpenFace's
 model; moved by a constant for each point; and by the whole correction. The second table has the
-action units one by one, for the whole correction.
+action units one by one, for what facekit ships for the landmarker.
 
 Frames count on which OpenFace is sure and the largest person has a box. Kappa is that of all clips
 in one table; its mean is over the action units that OpenFace sees on at least 100 frames.
@@ -203,7 +203,10 @@ def main() -> None:
                 found[step].append(occurrence[sure])
                 found_r[step].append(intensity[sure])
             print(clip.path.parts[-4], clip.path.stem, len(rows), flush=True)
+    shipped = corrections.read(corrections.TABLE).get(model_file.sha256)
+    of_units = STEPS[-1] if shipped is None or shipped.any() else STEPS[1]
     text = told(
+        of_units,
         np.concatenate(truths),
         np.concatenate(truths_r),
         [np.concatenate(one) for one in found],
@@ -215,12 +218,13 @@ def main() -> None:
 
 
 def told(
+    of_units: str,
     truth: npt.NDArray[np.int8],
     truth_r: npt.NDArray[np.float32],
     found: list[npt.NDArray[np.int8]],
     found_r: list[npt.NDArray[np.float32]],
 ) -> str:
-    """Both tables."""
+    """Both tables, the second one of the step of that name."""
     names = counted(truth)
     lines = [
         "| points | agreement | mean kappa | mean F1 | intensity error |",
@@ -237,10 +241,11 @@ def told(
     lines += ["", f"{len(truth)} frames, {len(names)} action units with {LEAST_FRAMES} or more", ""]
     lines += ["| AU | OpenFace sees it on | agreement | kappa | F1 | intensity error |"]
     lines += ["|---|---|---|---|---|---|"]
-    by_name, equal_A = agreement(truth, found[-1]), same(truth, found[-1])
+    step = STEPS.index(of_units)
+    by_name, equal_A = agreement(truth, found[step]), same(truth, found[step])
     for k, name in enumerate(AU_NAMES):
         one = by_name[name]
-        error = np.abs(found_r[-1][:, k] - truth_r[:, k]).mean()
+        error = np.abs(found_r[step][:, k] - truth_r[:, k]).mean()
         rest = f"{one.kappa:.2f} | {one.f1:.2f}" if name in names else "too few | too few"
         shown = "none" if name == "AU28" else f"{error:.2f}"
         lines.append(
