@@ -3,10 +3,10 @@
     python tests/benchmarks/learning.py SHARDS -o OUT [--photographs SHARDS] [--only NAME ...]
 
 SHARDS are those of `facekit extract data/ffpp --dataset ffpp --size 160 --frames 32 --margin 1.6`.
-OUT keeps the runs, so that a second call goes on where the first was stopped; three folds take some
-three hours on one core. Every run is judged by its last snapshot, on people whom it has not seen:
-nothing is chosen by a score. Video scores of the folds are pooled; intervals are over groups of
-people.
+OUT keeps the runs, so that a second call goes on where the first was stopped; all of it takes
+some 75 minutes on one core. Every run is judged by its last snapshot, on people whom it has not
+seen: nothing is chosen by a score. Video scores of the folds are pooled; intervals are over groups
+of people.
 
 With --photographs, shards of still faces, the network first learns from them what a blended face
 looks like (TAP), in two cycles of the learning rate; `tampered` and `labelled` then start from
@@ -81,10 +81,10 @@ def picture(out: Path, pooled: dict[str, pd.DataFrame]) -> bytes:
         figure = blank(3.4 * (1 + len(pooled)), 3.2)
         first, *others = figure.subplots(1, 1 + len(pooled))
         for run in sorted(path.parent for path in out.glob("*/log.jsonl")):
-            told = [line for line in read(run / "log.jsonl") if "class" in line]
+            told = [line for line in read(run / "log.jsonl") if "cls" in line]
             first.plot(
                 [line["step"] for line in told],
-                pd.Series([line["class"] for line in told]).ewm(span=10).mean(),
+                pd.Series([line["cls"] for line in told]).ewm(span=10).mean(),
                 label=run.name,
                 linewidth=1.0,
             )
