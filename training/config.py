@@ -115,23 +115,19 @@ def read_config(path: Path | None = None, assignments: Iterable[str] = ()) -> Co
     5
     """
     told: dict[str, dict[str, Any]] = {}
-    where = "config"
     if path is not None:
-        where = str(path)
         try:
             told = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as problem:
             raise BadInput(f"{path} cannot be read: {problem}") from problem
+        Config.of(told, str(path))  # what is wrong with the file is not put down to an assignment
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         section, dot, key = name.strip().partition(".")
         if not (equals and dot):
             raise BadInput(f"--set must look like training.epochs=5, not {assignment!r}")
-        table = told.setdefault(section, {})
-        if not isinstance(table, dict):
-            raise BadInput(f"{where}: {section} must be a table, not {table!r}")
-        table[key] = _value(value.strip())
-    return Config.of(told, where)
+        told.setdefault(section, {})[key] = _value(value.strip())
+    return Config.of(told, "--set")
 
 
 def _value(text: str) -> Any:

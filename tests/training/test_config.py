@@ -133,3 +133,13 @@ def test_every_field_has_a_help_text(section: str) -> None:
 def test_numbers_keep_their_kind_in_toml() -> None:
     assert tomllib.loads("value = 1")["value"] == 1
     assert read_config(assignments=["training.rate=1"]).training.rate == 1.0
+
+
+def test_what_is_wrong_is_put_down_to_where_it_stands(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text("[training]\nepoch = 1\n")
+    with pytest.raises(BadInput, match=r"run\.toml: \[training\] has no 'epoch'"):
+        read_config(path, ["model.name=cnn"])
+    path.write_text("[training]\nepochs = 1\n")
+    with pytest.raises(BadInput, match=r"^--set: \[model\] has no 'nam'"):
+        read_config(path, ["model.nam=cnn"])
