@@ -54,11 +54,12 @@ def nothing_left(tmp_path, monkeypatch):
     import joblib  # noqa: F401 - what it opens for good is not ours
 
     this = psutil.Process()
+    gc.collect()  # what tests before this one have left is not told of here
     files_before, processes_before = this.num_fds(), set(this.children(recursive=True))
     yield
     gc.collect()  # an exception may still hold joblib's threads, and they two files
     assert set(this.children(recursive=True)) <= processes_before
-    assert this.num_fds() == files_before
+    assert this.num_fds() <= files_before
     assert list(folder.iterdir()) == []
 
 
