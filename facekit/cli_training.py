@@ -18,6 +18,13 @@ _device = click.option(
     show_default=True,
     help="Where the network runs; auto takes cuda where it works and says so.",
 )
+_tier = click.option(
+    "--tier",
+    type=click.Choice(TIERS),
+    default="auto",
+    show_default=True,
+    help="Where the faces are kept: on the device, in pinned memory, or on disk.",
+)
 _which = click.option(
     "--which",
     type=click.Choice(["best", "last"]),
@@ -40,13 +47,15 @@ _which = click.option(
     help="Change one value, such as training.epochs=5; may be repeated.",
 )
 @click.option("--show-config", is_flag=True, help="Print the config as TOML with its help.")
+@click.option("--steps", type=click.IntRange(1), help="Stop when this many are done; resumable.")
 @click.option(
-    "--tier",
-    type=click.Choice(TIERS),
-    default="auto",
+    "--snapshot-minutes",
+    type=click.FloatRange(0.0),
+    default=10.0,
     show_default=True,
-    help="Where the faces are kept: on the device, in pinned memory, or on disk.",
+    help="Longest time between two snapshots.",
 )
+@_tier
 @click.option("--tensorboard", is_flag=True, help="Log for TensorBoard as well.")
 @_device
 @json_flag
@@ -99,22 +108,38 @@ def train(
     type=click.Choice(["video", "frame"]),
     default="video",
     show_default=True,
-    help="video: largest face of a frame, mean over 32 frames; frame: every face by itself.",
+    help="video: the most suspicious face of a frame, mean over frames; frame: each by itself.",
 )
 @click.option(
     "--split",
-    type=click.Choice(["auto", "test", "val", "all"]),
+    type=click.Choice(["auto", "train", "val", "test", "all"]),
     default="auto",
     show_default=True,
     help="auto: the run's own test people on its own shards, every video of others.",
 )
 @click.option(
+    "--frames", type=int, default=32, show_default=True, help="Of each video, evenly spaced."
+)
+@click.option(
     "--perturb",
-    type=click.Choice(["none", "all"]),
     default="none",
     show_default=True,
-    help="all: again under eight kinds of degradation, five levels each.",
+    help="none, all (eight kinds of degradation, five levels each), or names by comma.",
 )
+@click.option(
+    "--masks", type=PATH, help="Folder that mask paths lie below: says where forgeries are."
+)
+@click.option(
+    "--bootstrap", type=int, default=1000, show_default=True, help="Resamples behind intervals."
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    help="Faces scored at once; no score depends on it.",
+)
+@_tier
 @_which
 @_device
 @json_flag
@@ -147,6 +172,10 @@ def evaluate(
     help="Which people to score.",
 )
 @click.option("--detector", default="lite", show_default=True, help="Face detector, NAME[:MODEL].")
+@click.option("--min-score", type=float, help="Of the detector; unset takes its own.")
+@click.option(
+    "--batch", type=click.IntRange(1), default=32, show_default=True, help="Faces scored at once."
+)
 @_which
 @_device
 @json_flag
@@ -160,7 +189,10 @@ def predict(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Score VIDEOS, per person and over time; what is scored as fake is no failure."""
+    """Score VIDEOS, per person and over time; what is scored as fake is no failure.
+
+    VIDEOS are files and folders of images; of a folder of videos name the files: FOLDER/*.mp4.
+    """
     from training.predict import predict as go
 
     found = go(run, videos, out=out, **options)
@@ -172,6 +204,8 @@ def predict(
 @click.command("export-model")
 @click.argument("run", type=PATH)
 @click.argument("path", type=PATH)
+@click.option("--size", type=int, help="Side of the input, px; unset takes that of training.")
+@click.option("--opset", type=int, default=17, show_default=True, help="Of ONNX, 14 to 20.")
 @_which
 def export_model(*, run: Path, path: Path, **options: Any) -> None:
     """Write the network of RUN as ONNX to PATH, once it agrees with torch."""

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from facekit import results_folder
 from facekit.drawings import files as pictures
-from facekit.errors import BadInput
-from facekit.shards.disk import publishing
 from pipelines.au_inference import Comparison, Estimate, Side
 from pipelines.au_names import file_names, name_of
 from pipelines.au_tables import Row, correlation_rows, overall_row, without_diagonal
@@ -41,18 +40,11 @@ def write(found: "AUStats", out: Path) -> list[Path]:
         BadInput: the folder cannot be written to.
         DiskFull: the disk ran out.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / STATS_NAME).unlink(missing_ok=True)
-    except OSError as error:
-        raise BadInput(f"cannot write to {out}: {error.strerror}") from error
+    results_folder.begin(out, STATS_NAME)
     drawn = draw(found)
     texts = {**tables(found), "report.html": report(found, drawn), STATS_NAME: render(found)}
     files = {**pictures(drawn), **{name: text.encode() for name, text in texts.items()}}
-    for name, content in files.items():
-        with publishing(out / name) as draft:
-            draft.write_bytes(content)
-    return [out / name for name in files]
+    return results_folder.write(out, files)
 
 
 def render(found: "AUStats") -> str:

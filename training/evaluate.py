@@ -191,6 +191,7 @@ def evaluate(
         from training.evaluation_files import require_writable
 
         require_writable(Path(out))
+    checkpoint.find(Path(run), which)  # whoever names no run is told so before shards are read
     tables, unlabelled = _tables(folders)
     videos = _joined(tables)
     part = held_back.choose(videos, _known(Path(run), split), split)

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from facekit import results_folder
 from facekit.drawings import files as pictures
-from facekit.errors import BadInput, MissingDevice
+from facekit.errors import MissingDevice
 from facekit.shards import publishing
 from training.evaluation_figures import draw
 from training.evaluation_report import render
@@ -45,11 +46,7 @@ def require_writable(out: Path) -> None:
     for module, package in _NEEDED.items():
         if importlib.util.find_spec(module) is None:
             raise MissingDevice(f"--out needs {package}: pip install {package}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / RESULTS).unlink(missing_ok=True)
-    except OSError as error:
-        raise BadInput(f"cannot write to {out}: {error.strerror}") from error
+    results_folder.begin(out, RESULTS)
 
 
 def write(found: "Evaluation", out: Path) -> list[Path]:
@@ -74,14 +71,11 @@ def write(found: "Evaluation", out: Path) -> list[Path]:
         "report.html": render(found, drawn),
     }
     files = {**pictures(drawn), **{name: text.encode() for name, text in texts.items()}}
-    for name, content in files.items():
-        with publishing(out / name) as draft:
-            draft.write_bytes(content)
+    written = results_folder.write(out, files)
     with publishing(out / "scores.parquet") as draft:
         found.faces.to_parquet(draft, index=False)
-    with publishing(out / RESULTS) as draft:
-        draft.write_text(rendered(found), encoding="utf-8")
-    return [out / name for name in (*files, "scores.parquet", RESULTS)]
+    last = results_folder.write(out, {RESULTS: rendered(found).encode()})
+    return [*written, out / "scores.parquet", *last]
 
 
 def rendered(found: "Evaluation") -> str:

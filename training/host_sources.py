@@ -18,7 +18,7 @@ import torch
 from training.ahead import Staging, ahead
 from training.faces import Faces
 from training.memory import free_host_bytes
-from training.source import Index, Source, Tier, load
+from training.source import Index, Source, Tier, load, sent
 from training.table import Table
 
 _BATCHES_AHEAD: Final = 2
@@ -47,7 +47,7 @@ class _HostSource(Source):
         staging = Staging(self.device, buffers=_BATCHES_AHEAD + 2)
         with closing(ahead(self._gathered(batches, staging, window), _BATCHES_AHEAD)) as gathered:
             for index_N, number, image_NHWC in gathered:
-                yield self._faces(staging.send(number, image_NHWC), index_N)
+                yield self._faces(staging.send(number, image_NHWC), sent(index_N, self.device))
 
     @abstractmethod
     def _gathered(
@@ -70,8 +70,8 @@ class PinnedSource(_HostSource):
         self._image_NHWC = torch.empty(self._shape(len(table)), dtype=torch.uint8)
         load(self._reader, self._image_NHWC)
 
-    def _images(self, index_N: torch.Tensor) -> torch.Tensor:
-        return self._image_NHWC[index_N.cpu()].to(self.device)
+    def _images(self, asked_N: torch.Tensor, index_N: torch.Tensor) -> torch.Tensor:
+        return self._image_NHWC[asked_N.cpu()].to(self.device)
 
     def _gathered(
         self, batches: Sequence[Index], staging: Staging, window: int
@@ -97,8 +97,8 @@ class DiskSource(_HostSource):
         room = int(free_host_bytes() * _WINDOWS_SHARE / sharing / _WINDOWS)
         self._most_rows = max(1, room // (self.bytes // len(self)))
 
-    def _images(self, index_N: torch.Tensor) -> torch.Tensor:
-        wanted, slot_N = np.unique(index_N.cpu().numpy(), return_inverse=True)
+    def _images(self, asked_N: torch.Tensor, index_N: torch.Tensor) -> torch.Tensor:
+        wanted, slot_N = np.unique(asked_N.cpu().numpy(), return_inverse=True)
         image_NHWC = np.empty(self._shape(len(wanted)), np.uint8)
         self._reader.fill(wanted, {"image": image_NHWC})
         return torch.from_numpy(image_NHWC)[torch.from_numpy(slot_N)].to(self.device)

@@ -63,9 +63,10 @@ class Source(AbstractContextManager["Source"]):
             BadInput: there is no such sample.
             BadShard: the crops are on disk, and a checksum fails.
         """
-        index_N = torch.as_tensor(sample_N)
-        self._require_there(index_N)
-        return self._faces(self._images(index_N), index_N)
+        asked_N = torch.as_tensor(sample_N)
+        self._require_there(asked_N)
+        index_N = sent(asked_N, self.device)
+        return self._faces(self._images(asked_N, index_N), index_N)
 
     def stream(self, batches: Sequence[Index], *, window: int) -> Iterator[Faces]:
         """`take` for many batches that are known beforehand, so that they can be made ready.
@@ -81,12 +82,11 @@ class Source(AbstractContextManager["Source"]):
         for sample_N in batches:
             yield self.take(sample_N)
 
-    def _images(self, index_N: torch.Tensor) -> torch.Tensor:
-        """(N, S, S, 3) uint8 on the device."""
+    def _images(self, asked_N: torch.Tensor, index_N: torch.Tensor) -> torch.Tensor:
+        """(N, S, S, 3) uint8 on the device; `index_N` is `asked_N` on the device."""
         raise NotImplementedError
 
     def _faces(self, image_NHWC: torch.Tensor, index_N: torch.Tensor) -> Faces:
-        index_N = sent(index_N, self.device)
         beside = {name: each[index_N] for name, each in self._beside.items()}
         return Faces(image_NHWC=image_NHWC, sample_N=index_N, **beside)
 
@@ -115,8 +115,8 @@ class DeviceSource(Source):
         self._image_NHWC = torch.empty(shape, dtype=torch.uint8, device=device)
         load(self._reader, self._image_NHWC)
 
-    def _images(self, index_N: torch.Tensor) -> torch.Tensor:
-        return self._image_NHWC[sent(index_N, self.device)]
+    def _images(self, asked_N: torch.Tensor, index_N: torch.Tensor) -> torch.Tensor:
+        return self._image_NHWC[index_N]
 
 
 def crop_bytes(table: Table) -> int:

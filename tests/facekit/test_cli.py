@@ -1,3 +1,4 @@
+import inspect
 import json
 import subprocess
 import sys
@@ -69,17 +70,22 @@ def test_the_commands_are_pinned():
             "--seed --show-top --volumes",
         ),
         ("compare-au", "--json --min-positives --out --table"),
-        ("evaluate", "--device --json --out --perturb --protocol --quiet --split --which"),
-        ("export-model", "--which"),
+        (
+            "evaluate",
+            "--batch --bootstrap --device --frames --json --masks --out --perturb --protocol "
+            "--quiet --split --tier --which",
+        ),
+        ("export-model", "--opset --size --which"),
         (
             "predict",
-            "--detector --device --face --frames --json --out --overlay --quiet --which",
+            "--batch --detector --device --face --frames --json --min-score --out --overlay "
+            "--quiet --which",
         ),
         ("preview", "--faces --key --masks --out --tampered"),
         (
             "train",
-            "--config --device --json --out --quiet --resume --set --show-config --tensorboard "
-            "--tier",
+            "--config --device --json --out --quiet --resume --set --show-config "
+            "--snapshot-minutes --steps --tensorboard --tier",
         ),
         ("doctor", "--json"),
     ],
@@ -97,6 +103,21 @@ def test_the_exported_names_are_pinned():
     ]  # fmt: skip
     for name in dir(facekit):
         assert callable(getattr(facekit, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "of_commands", "of_python"),
+    [
+        ("train", {"assignments", "as_json", "quiet", "show_config"}, {"tell"}),
+        ("evaluate", {"as_json", "quiet"}, set()),
+        ("predict", {"as_json", "quiet"}, {"on_video"}),
+        ("export-model", set(), set()),
+    ],
+)
+def test_commands_that_learn_have_the_options_of_their_functions(name, of_commands, of_python):
+    function = getattr(facekit, name.replace("-", "_"))
+    options = {one.name for one in cli.cli.commands[name].params} - of_commands
+    assert options == set(inspect.signature(function).parameters) - of_python
 
 
 def test_no_exported_name_is_that_of_a_module():

@@ -189,10 +189,13 @@ def test_no_shards_and_no_run(run, shards, tmp_path):
         evaluate(run, [], device="cpu")
     with pytest.raises(BadInput, match="32 videos are in two of the folders"):
         evaluate(run, [shards, shards], device="cpu")
+    for split in ("auto", "all"):
+        with pytest.raises(BadInput, match="holds no snapshot"):
+            evaluate(tmp_path, shards, split=split, device="cpu")
+    copy = shutil.copytree(run, tmp_path / "copy")
+    (copy / held_back.NAME).unlink()
     with pytest.raises(BadInput, match="does not tell which videos"):
-        evaluate(tmp_path, shards, device="cpu")
-    with pytest.raises(BadInput, match="holds no snapshot"):
-        evaluate(tmp_path, shards, split="all", device="cpu")
+        evaluate(copy, shards, device="cpu")
 
 
 def test_a_damaged_snapshot_is_refused(run, shards, tmp_path):
