@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import torch
 
-from facekit import detectors, devices, schema, video
+from facekit import detectors, devices, results_folder, schema, video
 from facekit.errors import BadInput, BadVideo, DiskFull, FacekitError
 from facekit.options import Measurement, require
 from facekit.shards import publishing
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 REASON_CHARS: Final = 300
 """Longest reason that is kept."""
+
+_LAST: Final = "predictions.json"
+"""Written once every input has its own file."""
 
 
 def predict(
@@ -110,7 +113,7 @@ def predict(
         rows.append(scored)
         on_video(scored)
     prediction = dataclasses.replace(prediction, videos=tuple(rows))
-    _write(prediction.out / "predictions.json", prediction.as_json())
+    _write(prediction.out / _LAST, prediction.as_json())
     return prediction
 
 
@@ -141,6 +144,7 @@ def _made(folder: Path) -> Path:
         (folder / "videos").mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise BadInput(f"--out {folder} is a file, or lies below one; give a folder") from error
+    results_folder.begin(folder, _LAST)
     return folder
 
 

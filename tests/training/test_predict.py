@@ -263,6 +263,18 @@ def test_a_cut_video_is_scored_as_far_as_it_goes(run, pyfeat_clips, tmp_path):
     assert 0 < row.frames_with_face < 4
 
 
+def test_a_run_that_is_cut_short_leaves_no_old_summary(run, pyfeat_clips, tmp_path):
+    def cut_short(scored):
+        raise KeyboardInterrupt
+
+    clip = pyfeat_clips / "single_face.mp4"
+    predict(run, clip, out=tmp_path, frames="1", device="cpu")
+    assert (tmp_path / "predictions.json").exists()
+    with pytest.raises(KeyboardInterrupt):
+        predict(run, clip, out=tmp_path, frames="1", device="cpu", on_video=cut_short)
+    assert [path.name for path in tmp_path.iterdir()] == ["videos"]
+
+
 def test_the_command_fails_for_failures_alone(run, inputs, tmp_path, capsys):
     asked = ["predict", str(run), "--frames", "1", "--quiet", "-o"]
     cli.cli([*asked, str(tmp_path / "a"), *map(str, inputs[:2])], standalone_mode=False)
